@@ -1,0 +1,35 @@
+//! What the domain wants from the world, named by the wish and not by the technology.
+//!
+//! Ports that wait for somebody are async; the ones a warm decision passes through are plain
+//! calls. All are object-safe. Each states its obligations; the suites in [`crate::contract`]
+//! hold every adapter to them.
+//!
+//! To add a port: one file here with its trait and the types only it needs; a suite in
+//! `contract/`; an adapter crate that runs the suite; a field in the service's `Ports`.
+
+mod bus;
+mod clock;
+mod device;
+mod entropy;
+mod error;
+mod fence;
+mod log;
+mod store;
+mod token;
+
+pub use bus::{Bus, BusReply, BusRequest, Incoming};
+pub use cache::SessionCache;
+pub use clock::{Clock, Timer};
+pub use device::{AgentReader, Fingerprints, Locator};
+pub use entropy::Entropy;
+pub use error::PortError;
+pub use fence::Fence;
+pub use log::RevocationLog;
+pub use store::{
+    AddServiceKey, AddSigningKey, Change, End, EndOutcome, Eviction, Idempotency, KeyOutcome,
+    ListQuery, Outcome, PagePosition, Rotate, RotateOutcome, ServiceKey, ServiceKeyOutcome,
+    SessionLimit, SessionStore, Start, StartOutcome, StoredSigningKey, Targets, Why,
+};
+pub use token::{RefreshClaim, RefreshTokens, TokenSigner, TokenVerifier};
+
+mod cache;

@@ -1,0 +1,321 @@
+//! The machine that waits until every follower knows. Without I/O: it is told which leases there
+//! are and what was acknowledged, and [`Fences::poll`] says who may go on.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use crate::ids::{InstanceId, Seq};
+use crate::revocation::{Acknowledgement, Head, Lease, PAUSE_ALLOWANCE};
+use crate::time::BootInstant;
+
+/// How long an unacknowledged entry waits before it is sent again.
+const RESEND_AFTER: Duration = Duration::from_millis(50);
+
+/// One wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FenceId(u64);
+
+/// What the driver shall do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FencesAction {
+    /// Nobody can answer from a state before this fence's entry any more.
+    Open(FenceId),
+    /// Publish this entry again: somebody hasn't acknowledged it.
+    Resend(Head),
+    /// This lease ran out long ago: delete it, if its counter is still this.
+    Forget {
+        /// Whose.
+        instance: InstanceId,
+        /// Only if this is still its counter.
+        counter: u64,
+    },
+}
+
+#[derive(Debug)]
+struct Wait {
+    through: Head,
+    /// Who hasn't acknowledged yet, and when its lease is over at the latest.
+    leases: Vec<(Lease, BootInstant)>,
+    resend_at: BootInstant,
+}
+
+/// Since when, on our own boot clock, a lease has had the counter it has.
+#[derive(Debug, Clone, Copy)]
+struct Sighting {
+    counter: u64,
+    since: BootInstant,
+    over: BootInstant,
+}
+
+/// All the waits of one process.
+#[derive(Debug, Default)]
+pub struct Fences {
+    waits: BTreeMap<FenceId, Wait>,
+    sightings: HashMap<InstanceId, Sighting>,
+    last: u64,
+}
+
+impl Fences {
+    /// Nobody waits.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Begins to wait for `through`, given every lease there was when they were read, which was
+    /// after `through` was committed and before `now`.
+    ///
+    /// No clocks are compared between machines: a holder counts from before it asked for its
+    /// grant, which was before the grant was written, which was before we read it. So from the
+    /// moment *we* first saw a grant, its duration bounds what is left of it.
+    pub fn begin(&mut self, now: BootInstant, through: Head, leases: Vec<Lease>) -> FenceId {
+        self.last += 1;
+        let id = FenceId(self.last);
+        self.sightings
+            .retain(|instance, _| leases.iter().any(|lease| lease.instance == *instance));
+        let leases = leases
+            .into_iter()
+            .map(|lease| {
+                let over = self.sight(now, &lease);
+                (lease, over)
+            })
+            .filter(|(lease, over)| !lease.has(through.seq) && *over > now)
+            .collect();
+        self.waits.insert(
+            id,
+            Wait {
+                through,
+                leases,
+                resend_at: now.plus(RESEND_AFTER),
+            },
+        );
+        id
+    }
+
+    /// Whether this fence is open already; if so it is forgotten.
+    pub fn take_if_open(&mut self, id: FenceId) -> bool {
+        let open = self
+            .waits
+            .get(&id)
+            .is_none_or(|wait| wait.leases.is_empty());
+        if open {
+            self.waits.remove(&id);
+        }
+        open
+    }
+
+    /// Nobody waits for this one any more.
+    pub fn cancel(&mut self, id: FenceId) {
+        self.waits.remove(&id);
+    }
+
+    /// Somebody says what it has applied. Without the right proof it has said nothing.
+    pub fn on_acknowledgement(&mut self, ack: &Acknowledgement) {
+        for wait in self.waits.values_mut() {
+            if ack.applied.epoch == wait.through.epoch && ack.applied.seq >= wait.through.seq {
+                wait.leases.retain(|(lease, _)| {
+                    lease.instance != ack.instance || !ack.is_by(&lease.secret)
+                });
+            }
+        }
+    }
+
+    /// What is due at `now`.
+    pub fn poll(&mut self, now: BootInstant) -> Vec<FencesAction> {
+        let mut actions = Vec::new();
+        let mut resend: Option<Head> = None;
+        self.waits.retain(|&id, wait| {
+            wait.leases.retain(|(_, over)| *over > now);
+            if wait.leases.is_empty() {
+                actions.push(FencesAction::Open(id));
+                return false;
+            }
+            if now >= wait.resend_at {
+                wait.resend_at = now.plus(RESEND_AFTER);
+                // Acknowledgements are cumulative: the newest entry stands for all before it.
+                if resend.is_none_or(|head| head.seq < wait.through.seq) {
+                    resend = Some(wait.through);
+                }
+            }
+            true
+        });
+        actions.extend(resend.map(FencesAction::Resend));
+        actions.extend(self.forget_outlived(now));
+        actions
+    }
+
+    /// When [`Self::poll`] has something to do next, if nothing arrives before.
+    pub fn wake_at(&self) -> Option<BootInstant> {
+        let waits = self.waits.values();
+        waits
+            .flat_map(|wait| {
+                wait.leases
+                    .iter()
+                    .map(|(_, over)| *over)
+                    .chain([wait.resend_at])
+            })
+            .min()
+    }
+
+    /// When the lease is over at the latest, by when we first saw this counter.
+    fn sight(&mut self, now: BootInstant, lease: &Lease) -> BootInstant {
+        let sighting = self.sightings.entry(lease.instance).or_insert(Sighting {
+            counter: lease.counter,
+            since: now,
+            over: BootInstant(0),
+        });
+        if sighting.counter != lease.counter {
+            *sighting = Sighting {
+                counter: lease.counter,
+                since: now,
+                over: BootInstant(0),
+            };
+        }
+        sighting.over = sighting
+            .over
+            .max(sighting.since.plus(lease.duration + PAUSE_ALLOWANCE));
+        sighting.over
+    }
+
+    fn forget_outlived(&mut self, now: BootInstant) -> Vec<FencesAction> {
+        let outlived = |sighting: &Sighting| sighting.over <= now;
+        let forget: Vec<_> = self
+            .sightings
+            .iter()
+            .filter(|(_, sighting)| outlived(sighting))
+            .map(|(&instance, sighting)| FencesAction::Forget {
+                instance,
+                counter: sighting.counter,
+            })
+            .collect();
+        self.sightings.retain(|_, sighting| !outlived(sighting));
+        forget
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::LogEpoch;
+    use crate::secret::Secret256;
+    use uuid::Uuid;
+
+    const L: Duration = Duration::from_secs(5);
+    const T0: BootInstant = BootInstant(1_000_000_000_000);
+
+    fn head(seq: u64) -> Head {
+        Head {
+            epoch: LogEpoch(1),
+            seq: Seq(seq),
+        }
+    }
+
+    fn lease(number: u128, counter: u64, applied: u64) -> Lease {
+        Lease {
+            instance: InstanceId(Uuid::from_u128(number)),
+            counter,
+            applied: Seq(applied),
+            duration: L,
+            secret: Secret256([u8::try_from(number).unwrap(); 32]),
+        }
+    }
+
+    fn ack(lease: &Lease, seq: u64) -> Acknowledgement {
+        Acknowledgement::new(lease.instance, head(seq), &lease.secret)
+    }
+
+    fn opens(fences: &mut Fences, now: BootInstant, id: FenceId) -> bool {
+        fences.poll(now).contains(&FencesAction::Open(id))
+    }
+
+    #[test]
+    fn nobody_to_wait_for() {
+        let mut fences = Fences::new();
+        let id = fences.begin(T0, head(3), vec![lease(1, 1, 3), lease(2, 1, 9)]);
+        assert!(fences.take_if_open(id));
+    }
+
+    #[test]
+    fn opens_with_the_last_acknowledgement_and_not_before() {
+        let (a, b) = (lease(1, 1, 0), lease(2, 1, 0));
+        let mut fences = Fences::new();
+        let id = fences.begin(T0, head(3), vec![a.clone(), b.clone()]);
+        assert!(!fences.take_if_open(id));
+        fences.on_acknowledgement(&ack(&a, 3));
+        assert!(!opens(&mut fences, T0, id));
+        fences.on_acknowledgement(&ack(&b, 2));
+        assert!(
+            !opens(&mut fences, T0, id),
+            "an acknowledgement of less doesn't count"
+        );
+        fences.on_acknowledgement(&ack(&b, 7));
+        assert!(opens(&mut fences, T0, id));
+    }
+
+    #[test]
+    fn a_forged_or_foreign_acknowledgement_does_not_count() {
+        let a = lease(1, 1, 0);
+        let mut fences = Fences::new();
+        let id = fences.begin(T0, head(3), vec![a.clone()]);
+        fences.on_acknowledgement(&Acknowledgement::new(
+            a.instance,
+            head(3),
+            &Secret256([9; 32]),
+        ));
+        let other_epoch = Head {
+            epoch: LogEpoch(2),
+            seq: Seq(9),
+        };
+        fences.on_acknowledgement(&Acknowledgement::new(a.instance, other_epoch, &a.secret));
+        assert!(!opens(&mut fences, T0, id));
+    }
+
+    #[test]
+    fn a_silent_holder_is_outlived_after_its_lease_and_the_pause_allowance() {
+        let mut fences = Fences::new();
+        let id = fences.begin(T0, head(3), vec![lease(1, 1, 0)]);
+        let over = T0.plus(L + PAUSE_ALLOWANCE);
+        assert!(!opens(&mut fences, BootInstant(over.0 - 1), id));
+        assert!(opens(&mut fences, over, id));
+    }
+
+    #[test]
+    fn a_holder_seen_standing_still_is_neither_waited_for_again_nor_kept() {
+        let dead = lease(1, 4, 0);
+        let mut fences = Fences::new();
+        let first = fences.begin(T0, head(3), vec![dead.clone()]);
+        let later = T0.plus(L);
+        let second = fences.begin(later, head(4), vec![dead.clone()]);
+        assert!(!fences.take_if_open(second), "its lease may still run");
+        let over = T0.plus(L + PAUSE_ALLOWANCE);
+        let actions = fences.poll(over);
+        assert!(
+            actions.contains(&FencesAction::Open(first))
+                && actions.contains(&FencesAction::Open(second))
+        );
+        assert!(actions.contains(&FencesAction::Forget {
+            instance: dead.instance,
+            counter: 4
+        }));
+    }
+
+    #[test]
+    fn a_renewed_holder_is_waited_for_in_full() {
+        let mut fences = Fences::new();
+        fences.begin(T0, head(3), vec![lease(1, 4, 0)]);
+        let later = T0.plus(L);
+        let id = fences.begin(later, head(4), vec![lease(1, 5, 0)]);
+        assert!(!opens(&mut fences, T0.plus(L + PAUSE_ALLOWANCE), id));
+        assert!(opens(&mut fences, later.plus(L + PAUSE_ALLOWANCE), id));
+    }
+
+    #[test]
+    fn what_is_not_acknowledged_is_sent_again() {
+        let mut fences = Fences::new();
+        fences.begin(T0, head(3), vec![lease(1, 1, 0)]);
+        fences.begin(T0, head(4), vec![lease(1, 1, 0)]);
+        assert_eq!(fences.poll(T0), vec![]);
+        let again = T0.plus(RESEND_AFTER);
+        assert_eq!(fences.wake_at(), Some(again));
+        assert_eq!(fences.poll(again), vec![FencesAction::Resend(head(4))]);
+    }
+}

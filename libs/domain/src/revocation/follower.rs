@@ -1,0 +1,440 @@
+//! The machine that keeps a validator's [`RevocationState`] and its lease. Without I/O: it is told
+//! what arrived and when, and [`Follower::poll`] says what to do next.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ids::{InstanceId, LogEpoch, Seq};
+use crate::revocation::{
+    Acknowledgement, CLOCK_ERROR_PER_MILLE, Grant, GrantReply, GrantRequest, Head, ListBits,
+    LogEntry, Publication, RevocationState, Snapshot,
+};
+use crate::secret::Secret256;
+use crate::time::BootInstant;
+
+/// The follower's patience. Lengths of leases are not among it: the authority dictates them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FollowerConfig {
+    /// How long a gap may stand before the missing entries are fetched.
+    pub gap_patience: Duration,
+    /// How long a request may go unanswered before it is made again.
+    pub request_patience: Duration,
+    /// At most this many entries wait for a gap before them to be filled.
+    pub buffer_max: usize,
+}
+
+impl Default for FollowerConfig {
+    fn default() -> Self {
+        Self {
+            gap_patience: Duration::from_millis(20),
+            request_patience: Duration::from_secs(1),
+            buffer_max: 10_000,
+        }
+    }
+}
+
+/// What the driver shall do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FollowerAction {
+    /// Ask for a grant; answer with [`Follower::on_grant_reply`].
+    RequestGrant(GrantRequest),
+    /// Fetch a snapshot; answer with [`Follower::on_snapshot`].
+    FetchSnapshot,
+    /// Fetch a list; answer with [`Follower::on_list`].
+    FetchList(u64),
+    /// Fetch entries; answer with [`Follower::on_publication`].
+    FetchEntries {
+        /// Of this epoch.
+        epoch: LogEpoch,
+        /// After this one.
+        after: Seq,
+    },
+    /// Broadcast this.
+    Acknowledge(Acknowledgement),
+}
+
+/// A grant that doesn't count yet, because not everything before it is applied.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    head: Head,
+    deadline: BootInstant,
+}
+
+/// How far a follower has come.
+#[derive(Debug)]
+enum Phase {
+    /// It waits for a snapshot, and then for these lists. What is published meanwhile is kept.
+    Joining {
+        snapshot: Option<Head>,
+        lists: Vec<u64>,
+        early: Vec<Publication>,
+    },
+    /// It applies entries as they come.
+    Following { epoch: LogEpoch },
+}
+
+impl Phase {
+    const fn start() -> Self {
+        Self::Joining {
+            snapshot: None,
+            lists: Vec::new(),
+            early: Vec::new(),
+        }
+    }
+}
+
+/// Follows the revocation log on behalf of one process.
+///
+/// Invariants: what it has applied is a gapless prefix; a lease is in force only once everything
+/// up to the head of its grant is applied; without one, nobody answers from memory.
+#[derive(Debug)]
+pub struct Follower {
+    instance: InstanceId,
+    config: FollowerConfig,
+    state: Arc<RevocationState>,
+    phase: Phase,
+    /// Entries after a gap, by number.
+    ahead: BTreeMap<Seq, LogEntry>,
+    counter: u64,
+    /// When each grant still awaited was asked for.
+    asked: BTreeMap<u64, BootInstant>,
+    candidates: Vec<Candidate>,
+    secret: Option<Secret256>,
+    /// The newest entry known to exist.
+    known_head: Seq,
+    renew_at: BootInstant,
+    fetch_at: Option<BootInstant>,
+    join_at: BootInstant,
+    ack_due: bool,
+}
+
+impl Follower {
+    /// A follower that has yet to join. `instance` is drawn at random once per process, so that a
+    /// replacement is never taken for its predecessor.
+    pub fn new(instance: InstanceId, state: Arc<RevocationState>, config: FollowerConfig) -> Self {
+        Self {
+            instance,
+            config,
+            state,
+            phase: Phase::start(),
+            ahead: BTreeMap::new(),
+            counter: 0,
+            asked: BTreeMap::new(),
+            candidates: Vec::new(),
+            secret: None,
+            known_head: Seq(0),
+            renew_at: BootInstant(0),
+            fetch_at: None,
+            join_at: BootInstant(0),
+            ack_due: false,
+        }
+    }
+
+    /// Who this follower is.
+    pub const fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    /// The counter of its newest request, with which it gives its lease up.
+    pub const fn counter(&self) -> u64 {
+        self.counter
+    }
+
+    /// What is due at `now`. Called after every input and at [`Self::wake_at`].
+    pub fn poll(&mut self, now: BootInstant) -> Vec<FollowerAction> {
+        let mut actions = Vec::new();
+        if now >= self.renew_at {
+            actions.push(self.request_grant(now));
+        }
+        if now >= self.join_at {
+            actions.extend(self.continue_joining(now));
+        }
+        if self.fetch_at.is_some_and(|at| now >= at) {
+            actions.extend(self.fetch_gap(now));
+        }
+        actions.extend(self.take_acknowledgement());
+        actions
+    }
+
+    /// When [`Self::poll`] has something to do next, if nothing arrives before.
+    pub fn wake_at(&self) -> BootInstant {
+        let joining = matches!(self.phase, Phase::Joining { .. }).then_some(self.join_at);
+        [joining, self.fetch_at]
+            .into_iter()
+            .flatten()
+            .fold(self.renew_at, BootInstant::min)
+    }
+
+    /// Gives the lease up: from now on nobody answers from memory.
+    pub fn give_up(&mut self) {
+        self.state.set_deadline(BootInstant(0));
+        self.candidates.clear();
+        self.asked.clear();
+    }
+
+    /// A grant, or the reason there is none.
+    pub fn on_grant_reply(&mut self, now: BootInstant, reply: GrantReply) {
+        match reply {
+            GrantReply::Granted(grant) => {
+                if let Some(asked) = self.asked.remove(&grant.counter) {
+                    self.on_grant(now, asked, &grant);
+                }
+            }
+            GrantReply::Lagging { counter, head } => {
+                if self.asked.remove(&counter).is_some() && self.follows(head.epoch) {
+                    self.note_head(now, head.seq);
+                }
+            }
+            GrantReply::Rejoin { counter } => {
+                if self.asked.remove(&counter).is_some() {
+                    self.rejoin(now);
+                }
+            }
+        }
+    }
+
+    /// Entries: broadcast, or fetched.
+    pub fn on_publication(&mut self, now: BootInstant, publication: Publication) {
+        match &mut self.phase {
+            Phase::Joining { early, .. } => {
+                // Beyond this much, what was dropped is fetched as a gap once joined.
+                if early.len() < self.config.buffer_max {
+                    early.push(publication);
+                }
+            }
+            Phase::Following { epoch } if *epoch == publication.epoch => {
+                self.take(now, publication)
+            }
+            // Another history: the next grant tells which one is true.
+            Phase::Following { .. } => {}
+        }
+    }
+
+    /// Where to start.
+    pub fn on_snapshot(&mut self, now: BootInstant, snapshot: &Snapshot) {
+        if let Phase::Joining {
+            snapshot: started @ None,
+            lists,
+            ..
+        } = &mut self.phase
+        {
+            *started = Some(snapshot.head);
+            lists.clone_from(&snapshot.lists);
+            self.state.adopt(snapshot);
+            self.join_at = now;
+            self.finish_joining(now);
+        }
+    }
+
+    /// The bits of one of the snapshot's lists.
+    pub fn on_list(&mut self, now: BootInstant, bits: &ListBits) {
+        if let Phase::Joining {
+            snapshot: Some(_),
+            lists,
+            ..
+        } = &mut self.phase
+            && lists.contains(&bits.list)
+        {
+            lists.retain(|&list| list != bits.list);
+            self.state.merge_list(bits.list, &bits.bits);
+            self.join_at = now;
+            self.finish_joining(now);
+        }
+    }
+
+    fn follows(&self, epoch: LogEpoch) -> bool {
+        matches!(self.phase, Phase::Following { epoch: mine } if mine == epoch)
+    }
+
+    fn applied(&self) -> Option<Head> {
+        match self.phase {
+            Phase::Following { epoch } => Some(Head {
+                epoch,
+                seq: self.state.applied(),
+            }),
+            Phase::Joining { .. } => None,
+        }
+    }
+
+    fn request_grant(&mut self, now: BootInstant) -> FollowerAction {
+        self.counter += 1;
+        self.asked.insert(self.counter, now);
+        while self.asked.len() > 16 {
+            self.asked.pop_first();
+        }
+        self.renew_at = now.plus(self.config.request_patience);
+        FollowerAction::RequestGrant(GrantRequest {
+            instance: self.instance,
+            counter: self.counter,
+            applied: self.applied(),
+        })
+    }
+
+    fn on_grant(&mut self, now: BootInstant, asked: BootInstant, grant: &Grant) {
+        if let Phase::Following { epoch } = self.phase
+            && epoch != grant.head.epoch
+        {
+            return self.rejoin(now);
+        }
+        // Answers that overtook each other must not carry time backwards.
+        self.asked.retain(|&counter, _| counter > grant.counter);
+        self.secret = Some(grant.secret.clone());
+        self.state
+            .set_times(asked, grant.server_time, grant.reaped_through);
+        // The clock may run slow by ε: what it calls L may truly be longer.
+        let usable = grant.lease - grant.lease / 1_000 * CLOCK_ERROR_PER_MILLE;
+        self.candidates.push(Candidate {
+            head: grant.head,
+            deadline: asked.plus(usable),
+        });
+        self.renew_at = asked.plus(grant.lease / 4).max(now);
+        self.ack_due = true;
+        if self.follows(grant.head.epoch) {
+            self.note_head(now, grant.head.seq);
+            self.enforce_candidates();
+        }
+    }
+
+    /// Lets every candidate count whose head is applied.
+    fn enforce_candidates(&mut self) {
+        let Phase::Following { epoch } = self.phase else {
+            return;
+        };
+        let applied = self.state.applied();
+        self.candidates
+            .retain(|candidate| candidate.head.epoch == epoch);
+        let counts = |candidate: &Candidate| candidate.head.seq <= applied;
+        let newest = self
+            .candidates
+            .iter()
+            .filter(|c| counts(c))
+            .map(|c| c.deadline)
+            .max();
+        if let Some(deadline) = newest {
+            self.state.set_deadline(deadline.max(self.state.deadline()));
+        }
+        self.candidates.retain(|candidate| !counts(candidate));
+    }
+
+    fn take(&mut self, now: BootInstant, publication: Publication) {
+        let applied = self.state.applied();
+        self.note_head(now, publication.last());
+        if publication.last() <= applied {
+            // Sent again because somebody waits for an acknowledgement that got lost.
+            self.ack_due = true;
+            return;
+        }
+        let first = publication.after;
+        for (offset, entry) in (1..).zip(publication.entries) {
+            let seq = Seq(first.0 + offset);
+            if seq > applied {
+                self.ahead.insert(seq, entry);
+            }
+        }
+        self.apply_prefix(now);
+        // The furthest can be fetched again; the nearest are needed first.
+        while self.ahead.len() > self.config.buffer_max {
+            self.ahead.pop_last();
+        }
+    }
+
+    fn apply_prefix(&mut self, now: BootInstant) {
+        let mut applied = self.state.applied();
+        while let Some(entry) = self.ahead.remove(&applied.next()) {
+            self.state.apply(&entry);
+            applied = applied.next();
+        }
+        if applied > self.state.applied() {
+            // Only now, when every thread can see the entries, may anybody be told they are applied.
+            self.state.set_applied(applied);
+            self.ack_due = true;
+            self.enforce_candidates();
+        }
+        self.schedule_gap_fetch(now);
+    }
+
+    fn note_head(&mut self, now: BootInstant, head: Seq) {
+        self.known_head = self.known_head.max(head);
+        self.schedule_gap_fetch(now);
+    }
+
+    fn schedule_gap_fetch(&mut self, now: BootInstant) {
+        if self.state.applied() >= self.known_head {
+            self.fetch_at = None;
+        } else if self.fetch_at.is_none() {
+            self.fetch_at = Some(now.plus(self.config.gap_patience));
+        }
+    }
+
+    fn fetch_gap(&mut self, now: BootInstant) -> Option<FollowerAction> {
+        let Head { epoch, seq } = self.applied()?;
+        self.fetch_at = Some(now.plus(self.config.request_patience));
+        Some(FollowerAction::FetchEntries { epoch, after: seq })
+    }
+
+    fn take_acknowledgement(&mut self) -> Option<FollowerAction> {
+        let (applied, secret) = (self.applied()?, self.secret.as_ref()?);
+        std::mem::take(&mut self.ack_due).then(|| {
+            FollowerAction::Acknowledge(Acknowledgement::new(self.instance, applied, secret))
+        })
+    }
+
+    fn rejoin(&mut self, now: BootInstant) {
+        self.give_up();
+        self.phase = Phase::start();
+        self.ahead.clear();
+        self.known_head = Seq(0);
+        self.fetch_at = None;
+        self.join_at = now;
+        self.renew_at = now;
+    }
+
+    fn continue_joining(&mut self, now: BootInstant) -> Option<FollowerAction> {
+        let Phase::Joining {
+            snapshot, lists, ..
+        } = &self.phase
+        else {
+            return None;
+        };
+        self.join_at = now.plus(self.config.request_patience);
+        match (snapshot, lists.first()) {
+            (None, _) => Some(FollowerAction::FetchSnapshot),
+            (Some(_), Some(&list)) => Some(FollowerAction::FetchList(list)),
+            (Some(_), None) => None,
+        }
+    }
+
+    fn finish_joining(&mut self, now: BootInstant) {
+        let Phase::Joining {
+            snapshot: Some(head),
+            lists,
+            early,
+        } = &mut self.phase
+        else {
+            return;
+        };
+        if !lists.is_empty() {
+            return;
+        }
+        let (head, early) = (*head, std::mem::take(early));
+        self.state.set_applied(head.seq);
+        self.phase = Phase::Following { epoch: head.epoch };
+        self.known_head = head.seq;
+        let promised = self
+            .candidates
+            .iter()
+            .filter(|c| c.head.epoch == head.epoch)
+            .map(|c| c.head.seq)
+            .max();
+        self.note_head(now, promised.unwrap_or_default());
+        for publication in early {
+            self.on_publication(now, publication);
+        }
+        self.ack_due = true;
+        self.enforce_candidates();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,282 @@
+use super::*;
+use crate::contract::sample::tenant;
+use crate::ids::Serial;
+use crate::revocation::Standing;
+use crate::time::Timestamp;
+use uuid::Uuid;
+
+const EPOCH: LogEpoch = LogEpoch(7);
+const L: Duration = Duration::from_secs(5);
+
+struct World {
+    follower: Follower,
+    state: Arc<RevocationState>,
+    now: BootInstant,
+}
+
+fn head(seq: u64) -> Head {
+    Head {
+        epoch: EPOCH,
+        seq: Seq(seq),
+    }
+}
+
+fn ended(after: u64, serials: &[u64]) -> Publication {
+    let entries = serials
+        .iter()
+        .map(|&s| LogEntry::Ended(vec![Serial(s)]))
+        .collect();
+    Publication {
+        epoch: EPOCH,
+        after: Seq(after),
+        entries,
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let state = Arc::new(RevocationState::new());
+        let instance = InstanceId(Uuid::from_u128(1));
+        let follower = Follower::new(instance, Arc::clone(&state), FollowerConfig::default());
+        Self {
+            follower,
+            state,
+            now: BootInstant(1_000_000_000_000),
+        }
+    }
+
+    /// A follower that has joined at `seq` with no lists, and holds a lease.
+    fn joined(seq: u64) -> Self {
+        let mut world = Self::new();
+        let asked = world.asks();
+        world.granted(asked, seq);
+        world.snapshot(seq, &[]);
+        world.follower.poll(world.now);
+        world
+    }
+
+    fn after(&mut self, span: Duration) -> Vec<FollowerAction> {
+        self.now = self.now.plus(span);
+        self.follower.poll(self.now)
+    }
+
+    fn asks(&mut self) -> u64 {
+        let actions = self.follower.poll(self.now);
+        let request = actions.iter().find_map(|action| match action {
+            FollowerAction::RequestGrant(request) => Some(request.counter),
+            _ => None,
+        });
+        request.expect("a follower without a lease asks for one")
+    }
+
+    fn granted(&mut self, counter: u64, seq: u64) {
+        let grant = Grant {
+            counter,
+            head: head(seq),
+            lease: L,
+            server_time: Timestamp::from_unix_seconds(1),
+            reaped_through: Timestamp::from_unix_seconds(1),
+            secret: Secret256([3; 32]),
+        };
+        self.follower
+            .on_grant_reply(self.now, GrantReply::Granted(grant));
+    }
+
+    fn snapshot(&mut self, seq: u64, lists: &[u64]) {
+        let snapshot = Snapshot {
+            head: head(seq),
+            keys: vec![],
+            floors: vec![],
+            lists: lists.to_vec(),
+        };
+        self.follower.on_snapshot(self.now, &snapshot);
+    }
+
+    fn holds_lease(&self) -> bool {
+        self.now < self.state.deadline()
+    }
+
+    fn is_ended(&self, serial: u64) -> bool {
+        self.state.standing(&tenant("a"), Serial(serial)) == Standing::Ended
+    }
+
+    fn acknowledged(actions: &[FollowerAction]) -> Option<u64> {
+        actions.iter().find_map(|action| match action {
+            FollowerAction::Acknowledge(ack) => Some(ack.applied.seq.0),
+            _ => None,
+        })
+    }
+}
+
+#[test]
+fn a_grant_counts_only_once_everything_before_it_is_applied() {
+    let mut world = World::new();
+    let asked = world.asks();
+    world.granted(asked, 9);
+    assert!(!world.holds_lease(), "not before the snapshot");
+    world.snapshot(7, &[]);
+    assert!(!world.holds_lease(), "not before entries 8 and 9");
+    world
+        .follower
+        .on_publication(world.now, ended(7, &[70, 71]));
+    assert!(world.holds_lease());
+}
+
+#[test]
+fn a_lease_is_reckoned_from_when_it_was_asked_for_less_the_clock_error() {
+    let mut world = World::new();
+    let asked_at = world.now;
+    let asked = world.asks();
+    world.after(Duration::from_millis(900));
+    world.granted(asked, 0);
+    world.snapshot(0, &[]);
+    assert_eq!(world.state.deadline(), asked_at.plus(L - L / 1000));
+}
+
+#[test]
+fn a_reply_to_nothing_asked_is_nothing() {
+    let mut world = World::new();
+    world.asks();
+    world.granted(99, 0);
+    world.snapshot(0, &[]);
+    assert!(!world.holds_lease());
+}
+
+#[test]
+fn joining_takes_what_was_published_meanwhile_and_the_lists() {
+    let mut world = World::new();
+    let asked = world.asks();
+    world.granted(asked, 4);
+    world.follower.on_publication(world.now, ended(4, &[50]));
+    world.snapshot(4, &[2]);
+    assert!(!world.holds_lease());
+    assert!(
+        world
+            .follower
+            .poll(world.now)
+            .contains(&FollowerAction::FetchList(2))
+    );
+    let bits = ListBits {
+        list: 2,
+        bits: vec![0b10],
+    };
+    world.follower.on_list(world.now, &bits);
+    assert!(world.holds_lease());
+    assert_eq!(world.state.applied(), Seq(5));
+    assert!(world.is_ended(50) && world.is_ended(2 * (1 << 20) + 1));
+}
+
+#[test]
+fn a_gap_holds_back_what_is_after_it_and_is_fetched_in_time() {
+    let mut world = World::joined(3);
+    world.follower.on_publication(world.now, ended(4, &[51]));
+    assert_eq!(world.state.applied(), Seq(3));
+    assert!(!world.is_ended(51), "applied is a gapless prefix");
+    assert!(world.holds_lease(), "a gap never stops a held lease");
+    let actions = world.after(FollowerConfig::default().gap_patience);
+    assert!(actions.contains(&FollowerAction::FetchEntries {
+        epoch: EPOCH,
+        after: Seq(3)
+    }));
+    world.follower.on_publication(world.now, ended(3, &[50]));
+    assert_eq!(world.state.applied(), Seq(5));
+    assert!(world.is_ended(50) && world.is_ended(51));
+    assert_eq!(
+        World::acknowledged(&world.follower.poll(world.now)),
+        Some(5)
+    );
+}
+
+#[test]
+fn a_lost_tail_is_learnt_from_the_next_grant() {
+    let mut world = World::joined(3);
+    world.after(L / 4);
+    let counter = world.follower.counter();
+    world.granted(counter, 5);
+    let actions = world.after(FollowerConfig::default().gap_patience);
+    assert!(actions.contains(&FollowerAction::FetchEntries {
+        epoch: EPOCH,
+        after: Seq(3)
+    }));
+}
+
+#[test]
+fn what_is_sent_again_is_acknowledged_again() {
+    let mut world = World::joined(3);
+    world.follower.on_publication(world.now, ended(3, &[50]));
+    assert_eq!(
+        World::acknowledged(&world.follower.poll(world.now)),
+        Some(4)
+    );
+    assert_eq!(World::acknowledged(&world.follower.poll(world.now)), None);
+    world.follower.on_publication(world.now, ended(3, &[50]));
+    assert_eq!(
+        World::acknowledged(&world.follower.poll(world.now)),
+        Some(4)
+    );
+}
+
+#[test]
+fn another_history_means_no_lease_and_joining_anew() {
+    let mut world = World::joined(3);
+    world.follower.on_publication(
+        world.now,
+        Publication {
+            epoch: LogEpoch(8),
+            ..ended(3, &[50])
+        },
+    );
+    assert!(!world.is_ended(50));
+    world.after(L / 4);
+    let counter = world.follower.counter();
+    world
+        .follower
+        .on_grant_reply(world.now, GrantReply::Rejoin { counter });
+    assert!(!world.holds_lease());
+    let actions = world.follower.poll(world.now);
+    assert!(actions.contains(&FollowerAction::FetchSnapshot));
+    assert!(
+        actions
+            .iter()
+            .any(|a| matches!(a, FollowerAction::RequestGrant(r) if r.applied.is_none()))
+    );
+}
+
+#[test]
+fn it_renews_in_time_and_asks_again_when_nobody_answers() {
+    let mut world = World::joined(3);
+    assert_eq!(world.follower.wake_at(), world.now.plus(L / 4));
+    let first = world.after(L / 4);
+    assert!(
+        first
+            .iter()
+            .any(|a| matches!(a, FollowerAction::RequestGrant(r) if r.applied == Some(head(3))))
+    );
+    let counter = world.follower.counter();
+    world.after(FollowerConfig::default().request_patience);
+    assert_eq!(world.follower.counter(), counter + 1);
+}
+
+#[test]
+fn a_lease_given_up_is_over_at_once_and_a_late_grant_does_not_revive_it() {
+    let mut world = World::joined(3);
+    world.after(L / 4);
+    let counter = world.follower.counter();
+    world.follower.give_up();
+    assert!(!world.holds_lease());
+    world.granted(counter, 3);
+    assert!(!world.holds_lease());
+}
+
+#[test]
+fn an_ended_serial_never_lives_again_in_any_history() {
+    let mut world = World::joined(3);
+    world.follower.on_publication(world.now, ended(3, &[50]));
+    world.after(L / 4);
+    let counter = world.follower.counter();
+    world
+        .follower
+        .on_grant_reply(world.now, GrantReply::Rejoin { counter });
+    world.snapshot(0, &[]);
+    assert!(world.is_ended(50));
+}

@@ -1,0 +1,278 @@
+//! What every serving thread reads: the lists, floors, keys and the lease, lock-free.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use arc_swap::{ArcSwap, Guard};
+
+use crate::ids::{KeyId, Seq, Serial, TenantId};
+use crate::revocation::{KeySet, LogEntry, PublicKey, Snapshot, StatusList};
+use crate::time::{BootInstant, Timestamp};
+
+/// What the lists and floors say of a serial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing has ended it.
+    Live,
+    /// It has ended.
+    Ended,
+}
+
+type Lists = HashMap<u64, Arc<StatusList>>;
+
+#[derive(Debug, Default)]
+struct Floors {
+    everyone: Serial,
+    tenants: HashMap<TenantId, Serial>,
+}
+
+impl Floors {
+    fn raise(&mut self, tenant: Option<&TenantId>, through: Serial) {
+        let floor = match tenant {
+            Some(tenant) => self.tenants.entry(tenant.clone()).or_default(),
+            None => &mut self.everyone,
+        };
+        *floor = through.max(*floor);
+    }
+
+    fn cover(&self, tenant: &TenantId, serial: Serial) -> bool {
+        let tenants = self.tenants.get(tenant).copied().unwrap_or_default();
+        serial <= self.everyone.max(tenants)
+    }
+}
+
+/// A follower's whole knowledge, shared with the threads that answer. Written by the follower's
+/// driver alone; read by anybody, without a lock.
+///
+/// The order of a decision (see [`crate::usecase::validate`]): load [`Self::deadline`] first,
+/// judge, and *last* compare a fresh reading of the boot clock with the deadline loaded first.
+#[derive(Debug, Default)]
+pub struct RevocationState {
+    lists: ArcSwap<Lists>,
+    floors: ArcSwap<Floors>,
+    keys: ArcSwap<KeySet>,
+    applied: AtomicU64,
+    deadline: AtomicU64,
+    /// Authority time minus boot time, in microseconds.
+    time_offset: AtomicI64,
+    reaped_through: AtomicI64,
+}
+
+impl RevocationState {
+    /// A state that knows nothing and holds no lease.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Until when the lease in force allows local answers; zero where there is none.
+    pub fn deadline(&self) -> BootInstant {
+        BootInstant(self.deadline.load(Ordering::Acquire))
+    }
+
+    /// The last entry of the gapless prefix that is visible here.
+    pub fn applied(&self) -> Seq {
+        Seq(self.applied.load(Ordering::Acquire))
+    }
+
+    /// What is known of a serial of a tenant.
+    pub fn standing(&self, tenant: &TenantId, serial: Serial) -> Standing {
+        let (list, index) = serial.place();
+        let bit = self
+            .lists
+            .load()
+            .get(&list)
+            .is_some_and(|list| list.is_ended(index));
+        if bit || self.floors.load().cover(tenant, serial) {
+            Standing::Ended
+        } else {
+            Standing::Live
+        }
+    }
+
+    /// The keys in service.
+    pub fn keys(&self) -> Guard<Arc<KeySet>> {
+        self.keys.load()
+    }
+
+    /// The authority's time at `now`, as told by the last grant and aged on the boot clock. It may
+    /// run ahead of the true one by the round trip of that grant, never behind it by more than
+    /// the clocks drift within a lease.
+    pub fn server_time(&self, now: BootInstant) -> Timestamp {
+        let boot = i64::try_from(now.0 / 1_000).unwrap_or(i64::MAX);
+        Timestamp(
+            self.time_offset
+                .load(Ordering::Acquire)
+                .saturating_add(boot),
+        )
+    }
+
+    /// Every session due before this has been ended, as told by the last grant.
+    pub fn reaped_through(&self) -> Timestamp {
+        Timestamp(self.reaped_through.load(Ordering::Acquire))
+    }
+
+    /// The numbers of the lists that have a bit set.
+    pub fn lists(&self) -> Vec<u64> {
+        self.lists.load().keys().copied().collect()
+    }
+
+    /// The bits of a list, if it has any set.
+    pub fn list_bits(&self, list: u64) -> Option<Vec<u8>> {
+        self.lists.load().get(&list).map(|list| list.to_bytes())
+    }
+
+    /// Makes an entry visible. May be repeated.
+    pub(super) fn apply(&self, entry: &LogEntry) {
+        match entry {
+            LogEntry::Ended(serials) => serials.iter().for_each(|&serial| self.end(serial)),
+            LogEntry::Floor { tenant, through } => self.raise_floor(tenant.as_ref(), *through),
+            LogEntry::KeyAdded(key) => self.change_keys(|keys| keys.add(key.clone())),
+            LogEntry::KeyRetired(kid) => self.change_keys(|keys| keys.retire(kid)),
+        }
+    }
+
+    /// Starts from a snapshot, whose lists follow by [`Self::merge_list`]. The lease must have been
+    /// given up before.
+    ///
+    /// Bits and floors already known stay: an ended serial never lives again in any history, and a
+    /// thread in the middle of a decision, with the deadline of the old lease in hand, must not
+    /// find a list emptied under it.
+    pub(super) fn adopt(&self, snapshot: &Snapshot) {
+        self.applied.store(0, Ordering::Release);
+        for (tenant, through) in &snapshot.floors {
+            self.raise_floor(tenant.as_ref(), *through);
+        }
+        self.keys
+            .store(Arc::new(snapshot.keys.iter().cloned().collect::<KeySet>()));
+    }
+
+    /// Adds the bits of a list.
+    pub(super) fn merge_list(&self, list: u64, bits: &[u8]) {
+        self.list(list).merge(bits);
+    }
+
+    /// Says that everything up to `seq` is visible: after the last of it was made so.
+    pub(super) fn set_applied(&self, seq: Seq) {
+        self.applied.store(seq.0, Ordering::Release);
+    }
+
+    /// Sets the lease's end; zero for "no lease".
+    pub(super) fn set_deadline(&self, deadline: BootInstant) {
+        self.deadline.store(deadline.0, Ordering::Release);
+    }
+
+    /// Takes over what a grant says of the authority's time. `asked` is when it was asked for:
+    /// reckoned from there the estimate may run ahead by a round trip, so that a token is refused
+    /// a moment early rather than accepted late.
+    pub(super) fn set_times(
+        &self,
+        asked: BootInstant,
+        server_time: Timestamp,
+        reaped_through: Timestamp,
+    ) {
+        let boot = i64::try_from(asked.0 / 1_000).unwrap_or(i64::MAX);
+        self.time_offset
+            .store(server_time.0.saturating_sub(boot), Ordering::Release);
+        self.reaped_through
+            .store(reaped_through.0, Ordering::Release);
+    }
+
+    fn end(&self, serial: Serial) {
+        let (list, index) = serial.place();
+        self.list(list).end(index);
+    }
+
+    fn list(&self, list: u64) -> Arc<StatusList> {
+        if let Some(found) = self.lists.load().get(&list) {
+            return Arc::clone(found);
+        }
+        let mut lists = Lists::clone(&self.lists.load());
+        let fresh = Arc::clone(lists.entry(list).or_default());
+        self.lists.store(Arc::new(lists));
+        fresh
+    }
+
+    fn raise_floor(&self, tenant: Option<&TenantId>, through: Serial) {
+        let current = self.floors.load();
+        let mut floors = Floors {
+            everyone: current.everyone,
+            tenants: current.tenants.clone(),
+        };
+        floors.raise(tenant, through);
+        self.floors.store(Arc::new(floors));
+    }
+
+    fn change_keys(&self, change: impl FnOnce(&mut KeySet)) {
+        let mut keys = KeySet::clone(&self.keys.load());
+        change(&mut keys);
+        self.keys.store(Arc::new(keys));
+    }
+
+    /// Whether `key` is in service, by its `kid`.
+    pub fn knows_key(&self, kid: &KeyId) -> bool {
+        self.keys.load().get(kid.as_str()).is_some()
+    }
+
+    /// The keys in service, for publication.
+    pub fn public_keys(&self) -> Vec<Arc<PublicKey>> {
+        self.keys.load().iter().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::sample::tenant;
+
+    fn ended(state: &RevocationState, name: &str, serial: u64) -> bool {
+        state.standing(&tenant(name), Serial(serial)) == Standing::Ended
+    }
+
+    #[test]
+    fn a_serial_beyond_the_newest_known_list_is_live() {
+        let state = RevocationState::new();
+        assert!(!ended(
+            &state,
+            "a",
+            u64::from(crate::revocation::LIST_SERIALS) * 9
+        ));
+    }
+
+    #[test]
+    fn an_ended_serial_is_ended_in_every_tenant_and_its_neighbours_live() {
+        let state = RevocationState::new();
+        state.apply(&LogEntry::Ended(vec![Serial(41), Serial(5_000_000)]));
+        assert!(ended(&state, "a", 41) && ended(&state, "b", 41) && ended(&state, "a", 5_000_000));
+        assert!(
+            !ended(&state, "a", 40) && !ended(&state, "a", 42) && !ended(&state, "a", 5_000_001)
+        );
+    }
+
+    #[test]
+    fn a_floor_covers_its_tenant_up_to_its_serial_and_never_sinks() {
+        let state = RevocationState::new();
+        let floor = |name: &str, through| LogEntry::Floor {
+            tenant: Some(tenant(name)),
+            through: Serial(through),
+        };
+        state.apply(&floor("a", 10));
+        state.apply(&floor("a", 3));
+        assert!(ended(&state, "a", 10) && !ended(&state, "a", 11) && !ended(&state, "b", 10));
+        state.apply(&LogEntry::Floor {
+            tenant: None,
+            through: Serial(20),
+        });
+        assert!(ended(&state, "b", 20) && !ended(&state, "b", 21));
+    }
+
+    #[test]
+    fn server_time_ages_on_the_boot_clock() {
+        let state = RevocationState::new();
+        state.set_times(BootInstant(5_000_000), Timestamp(1_000_000), Timestamp(0));
+        assert_eq!(
+            state.server_time(BootInstant(8_000_000)),
+            Timestamp(1_003_000)
+        );
+    }
+}

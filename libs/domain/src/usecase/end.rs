@@ -1,0 +1,93 @@
+//! End one session. When this returns, no validator anywhere accepts it.
+
+use crate::ids::{Seq, SessionId, TenantId};
+use crate::port::{
+    Clock, End, EndOutcome, Fence, PortError, SessionCache, SessionStore, Targets, Why,
+};
+use crate::service_key::Scope;
+use crate::session::Session;
+use crate::usecase::caller::Caller;
+
+/// What ending needs from the world.
+pub struct EndPorts<'a> {
+    /// Where sessions are kept.
+    pub store: &'a dyn SessionStore,
+    /// Recent readings.
+    pub cache: &'a dyn SessionCache,
+    /// The wait for every validator.
+    pub fence: &'a dyn Fence,
+    /// The time.
+    pub clock: &'a dyn Clock,
+}
+
+/// It is over, and nobody accepts it any more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    /// The session. Where it had ended before, with that ending.
+    pub session: Session,
+    /// The log entry that every validator has applied or can't answer without.
+    pub seq: Seq,
+}
+
+/// Why an end isn't confirmed.
+#[derive(Debug, thiserror::Error)]
+pub enum EndError {
+    /// There is no such session, or none the caller may end.
+    #[error("no such session")]
+    Unknown,
+    /// Something needed didn't work. The end may have been written; asking again completes it.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+/// Ends a session on behalf of `caller`, and waits until no validator accepts it.
+///
+/// Ending what has ended is a success, after waiting for *that* end's fence: a repeated request
+/// must not be answered before the first one could have been.
+///
+/// # Errors
+/// See [`EndError`].
+pub async fn end(
+    ports: &EndPorts<'_>,
+    caller: &Caller,
+    tenant: &TenantId,
+    id: SessionId,
+    note: Option<String>,
+) -> Result<Ended, EndError> {
+    let found = ports.store.find(tenant, id).await?;
+    found
+        .filter(|session| caller.reaches(session, Scope::Revoke))
+        .ok_or(EndError::Unknown)?;
+    let change = End {
+        targets: Targets::One {
+            tenant: tenant.clone(),
+            id,
+        },
+        why: Why::Because {
+            reason: caller.end_reason(id),
+            note,
+        },
+        at: ports.clock.wall(),
+        actor: caller.actor(),
+        batch: 1,
+    };
+    let EndOutcome {
+        ended,
+        already,
+        through,
+        fresh,
+        more: _,
+    } = ports.store.apply(change).await?;
+    ports.fence.wait(through, fresh).await?;
+    let session = ended
+        .into_iter()
+        .next()
+        .or(already.map(|session| *session))
+        .ok_or(EndError::Unknown)?;
+    // A cache that can't remember costs speed, never truth.
+    let _ = ports.cache.put(&session).await;
+    Ok(Ended {
+        session,
+        seq: through,
+    })
+}

@@ -1,0 +1,54 @@
+//! Look at one session.
+
+use crate::ids::{SessionId, TenantId};
+use crate::port::{PortError, SessionCache, SessionStore};
+use crate::revocation::{RevocationState, Standing};
+use crate::service_key::Scope;
+use crate::session::{Session, Status};
+use crate::usecase::caller::Caller;
+
+/// What looking needs from the world.
+pub struct FindPorts<'a> {
+    /// The truth.
+    pub store: &'a dyn SessionStore,
+    /// Recent readings of it.
+    pub cache: &'a dyn SessionCache,
+    /// What is known of ends, so that a remembered reading is never shown as alive after its end.
+    pub revocations: &'a RevocationState,
+}
+
+/// The session of that id, if the caller may see it; one that isn't theirs doesn't exist.
+///
+/// # Errors
+/// Where the store doesn't answer. A cache that doesn't is passed over.
+pub async fn find(
+    ports: &FindPorts<'_>,
+    caller: &Caller,
+    tenant: &TenantId,
+    id: SessionId,
+) -> Result<Option<Session>, PortError> {
+    let session = match remembered(ports, tenant, id).await {
+        Some(session) => Some(session),
+        None => read(ports, tenant, id).await?,
+    };
+    Ok(session.filter(|session| caller.reaches(session, Scope::Read)))
+}
+
+async fn remembered(ports: &FindPorts<'_>, tenant: &TenantId, id: SessionId) -> Option<Session> {
+    let session = ports.cache.get(tenant, id).await.ok()??;
+    let over = ports.revocations.standing(tenant, session.serial) == Standing::Ended;
+    (session.status != Status::Active || !over).then_some(session)
+}
+
+async fn read(
+    ports: &FindPorts<'_>,
+    tenant: &TenantId,
+    id: SessionId,
+) -> Result<Option<Session>, PortError> {
+    let session = ports.store.find(tenant, id).await?;
+    if let Some(session) = &session {
+        // A cache that can't remember costs speed, never truth.
+        let _ = ports.cache.put(session).await;
+    }
+    Ok(session)
+}

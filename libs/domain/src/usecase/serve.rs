@@ -1,0 +1,136 @@
+//! Answer followers from the truth: leases, entries, snapshots, checks.
+
+use std::future::Future;
+use std::time::Duration;
+
+use futures::future::FutureExt;
+use futures::stream::{FuturesUnordered, StreamExt};
+use futures::{pin_mut, select_biased};
+
+use crate::ids::Serial;
+use crate::port::{
+    Bus, BusReply, BusRequest, Clock, Incoming, PortError, RevocationLog, SessionStore,
+};
+use crate::revocation::{
+    CheckQuery, CheckVerdict, LIST_SERIALS, ListBits, Publication, Snapshot, StatusList,
+};
+use crate::session::Status;
+
+/// At most this many entries are handed out at once.
+const ENTRIES_MAX: u32 = 500;
+
+/// At most this many requests are worked on at once; more wait in the bus.
+const IN_FLIGHT_MAX: usize = 256;
+
+/// What serving needs from the world.
+pub struct ServePorts<'a> {
+    /// The log.
+    pub log: &'a dyn RevocationLog,
+    /// The sessions.
+    pub store: &'a dyn SessionStore,
+    /// Where requests come from.
+    pub bus: &'a dyn Bus,
+    /// The time.
+    pub clock: &'a dyn Clock,
+    /// How long leases are (L).
+    pub lease: Duration,
+}
+
+/// Serves until `stop` is ready.
+///
+/// # Errors
+/// Where the bus takes no subscription or closes it.
+pub async fn serve(
+    ports: &ServePorts<'_>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), PortError> {
+    let mut requests = ports.bus.requests().await?.fuse();
+    let mut working = FuturesUnordered::new();
+    let stop = stop.fuse();
+    pin_mut!(stop);
+    loop {
+        if working.len() >= IN_FLIGHT_MAX {
+            working.next().await;
+        }
+        select_biased! {
+            () = stop => return Ok(()),
+            () = working.select_next_some() => {}
+            incoming = requests.next() => match incoming {
+                Some(incoming) => working.push(answer(ports, incoming)),
+                None => return Err(PortError::retry("the bus closed a subscription", "end of stream")),
+            },
+        }
+    }
+}
+
+async fn answer(ports: &ServePorts<'_>, Incoming { request, reply }: Incoming) {
+    let answer = work(ports, request).await.unwrap_or(BusReply::Unavailable);
+    // Gone where the asker gave up.
+    let _ = reply.send(answer);
+}
+
+async fn work(ports: &ServePorts<'_>, request: BusRequest) -> Result<BusReply, PortError> {
+    Ok(match request {
+        BusRequest::Grant(request) => {
+            BusReply::Grant(ports.log.grant(&request, ports.lease).await?)
+        }
+        BusRequest::Release { instance, counter } => {
+            ports.log.release(instance, counter).await?;
+            BusReply::Released
+        }
+        BusRequest::Entries { epoch, after } => {
+            let head = ports.log.head().await?;
+            if head.epoch != epoch {
+                // The asker learns of the other history by its next grant.
+                return Ok(BusReply::Unavailable);
+            }
+            let entries = ports.log.entries(after, ENTRIES_MAX).await?;
+            BusReply::Entries(Publication {
+                epoch,
+                after,
+                entries,
+            })
+        }
+        BusRequest::Snapshot => BusReply::Snapshot(ports.log.snapshot().await?),
+        BusRequest::List(list) => BusReply::List(list_bits(ports.log, list).await?),
+        BusRequest::Check(query) => BusReply::Check(check(ports, &query).await?),
+    })
+}
+
+/// The bits of a list, as the log has them now.
+async fn list_bits(log: &dyn RevocationLog, list: u64) -> Result<ListBits, PortError> {
+    let bits = StatusList::new();
+    if let (Some(from), Some(to)) = (Serial::at(list, 0), Serial::at(list, LIST_SERIALS - 1)) {
+        for serial in log.ended_serials(from, to.next()).await? {
+            bits.end(serial.place().1);
+        }
+    }
+    Ok(ListBits {
+        list,
+        bits: bits.to_bytes(),
+    })
+}
+
+/// Whether a session is alive, read from the authority now.
+async fn check(ports: &ServePorts<'_>, query: &CheckQuery) -> Result<CheckVerdict, PortError> {
+    let Snapshot { keys, floors, .. } = ports.log.snapshot().await?;
+    if !keys.iter().any(|key| key.kid == query.key) {
+        return Ok(CheckVerdict::UnknownKey);
+    }
+    let session = ports.store.find(&query.tenant, query.session).await?;
+    let server_time = ports.clock.wall();
+    let floored = floors.iter().any(|(tenant, through)| {
+        tenant.as_ref().is_none_or(|tenant| *tenant == query.tenant) && query.serial <= *through
+    });
+    let alive = session.is_some_and(|session| {
+        session.status == Status::Active
+            && session.serial == query.serial
+            && session.overdue(server_time).is_none()
+            && !floored
+    });
+    Ok(if alive {
+        CheckVerdict::Alive { server_time }
+    } else {
+        CheckVerdict::Dead
+    })
+}

@@ -1,0 +1,152 @@
+//! Is this session still good? The question asked on every request, answered from memory.
+
+use std::time::Duration;
+
+use crate::port::{Bus, BusReply, BusRequest, Clock, TokenVerifier};
+use crate::revocation::{CheckQuery, CheckVerdict, RevocationState, Standing};
+use crate::time::Timestamp;
+use crate::token::{Claims, Refusal, TokenKind};
+
+/// How far the reaper may lag before session tokens, whose own `exp` is far away, are checked with
+/// the authority: a reaper that died must not mean sessions that live for ever.
+pub const REAPER_LAG_MAX: Duration = Duration::from_secs(60);
+
+/// How far in the future a token may have been issued: the spread of several authorities'
+/// estimates of the one clock, which is that of the database.
+pub const ISSUED_AHEAD_MAX: Duration = Duration::from_secs(5);
+
+/// What a token must be to be accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirements {
+    /// The audience it must be for.
+    pub audience: String,
+}
+
+/// What the memory of this process says about a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Local {
+    /// It is good.
+    Accept(Claims),
+    /// It isn't, and won't be.
+    Deny(Refusal),
+    /// Its signature is good, but there is no lease to answer by: ask the authority.
+    Ask(Claims),
+    /// Nothing can be said: this process has no keys yet.
+    Blind,
+}
+
+/// The answer for a gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is good.
+    Accept(Claims),
+    /// It isn't.
+    Deny(Refusal),
+    /// It can't be known right now. Never to be taken for a yes.
+    Unavailable,
+}
+
+/// What a decision from memory needs.
+pub struct Memory<'a> {
+    /// The revocation state and the lease.
+    pub state: &'a RevocationState,
+    /// Checks signatures and form.
+    pub verifier: &'a dyn TokenVerifier,
+    /// The time.
+    pub clock: &'a dyn Clock,
+}
+
+/// Judges a token from memory.
+///
+/// The order is the heart of the promise. The deadline is loaded *first*: the state looked at
+/// afterwards is at least as new as the lease it belongs to. The clock is read *last*: however
+/// long this thread was held up in between, an answer is given only within that lease.
+pub fn decide(
+    memory: &Memory<'_>,
+    token: &str,
+    kind: TokenKind,
+    requirements: &Requirements,
+) -> Local {
+    let deadline = memory.state.deadline();
+    let verified = memory.verifier.verify(token, kind, &memory.state.keys());
+    let verified = verified.and_then(|claims| judge(memory.state, claims, requirements));
+    let now = memory.clock.boot();
+    let leased = now < deadline;
+    match verified {
+        // A key may be unknown because nothing has been heard for too long.
+        Err(Refusal::UnknownKey) if !leased => Local::Blind,
+        Err(refusal) => Local::Deny(refusal),
+        Ok(claims) if !leased => Local::Ask(claims),
+        Ok(claims) => {
+            let server_time = memory.state.server_time(now);
+            let reaped = server_time.since(memory.state.reaped_through()) <= REAPER_LAG_MAX;
+            match judge_time(&claims, server_time) {
+                Err(refusal) => Local::Deny(refusal),
+                Ok(()) if kind == TokenKind::Session && !reaped => Local::Ask(claims),
+                Ok(()) => Local::Accept(claims),
+            }
+        }
+    }
+}
+
+/// Judges a token, asking the authority where memory doesn't suffice, for at most `within`.
+pub async fn validate(
+    memory: &Memory<'_>,
+    bus: &dyn Bus,
+    within: Duration,
+    token: &str,
+    kind: TokenKind,
+    requirements: &Requirements,
+) -> Verdict {
+    match decide(memory, token, kind, requirements) {
+        Local::Accept(claims) => Verdict::Accept(claims),
+        Local::Deny(refusal) => Verdict::Deny(refusal),
+        Local::Blind => Verdict::Unavailable,
+        Local::Ask(claims) => ask(bus, within, claims).await,
+    }
+}
+
+async fn ask(bus: &dyn Bus, within: Duration, claims: Claims) -> Verdict {
+    let query = CheckQuery {
+        tenant: claims.tenant.clone(),
+        session: claims.session,
+        serial: claims.serial,
+        key: claims.key.clone(),
+    };
+    match bus.request(BusRequest::Check(query), within).await {
+        Ok(BusReply::Check(CheckVerdict::Alive { server_time })) => {
+            match judge_time(&claims, server_time) {
+                Ok(()) => Verdict::Accept(claims),
+                Err(refusal) => Verdict::Deny(refusal),
+            }
+        }
+        Ok(BusReply::Check(CheckVerdict::Dead)) => Verdict::Deny(Refusal::Ended),
+        Ok(BusReply::Check(CheckVerdict::UnknownKey)) => Verdict::Deny(Refusal::UnknownKey),
+        // Any other answer, or none, is no yes.
+        Ok(_) | Err(_) => Verdict::Unavailable,
+    }
+}
+
+fn judge(
+    state: &RevocationState,
+    claims: Claims,
+    requirements: &Requirements,
+) -> Result<Claims, Refusal> {
+    if !claims.audience.contains(&requirements.audience) {
+        return Err(Refusal::Audience);
+    }
+    match state.standing(&claims.tenant, claims.serial) {
+        Standing::Live => Ok(claims),
+        Standing::Ended => Err(Refusal::Ended),
+    }
+}
+
+fn judge_time(claims: &Claims, server_time: Timestamp) -> Result<(), Refusal> {
+    if server_time >= claims.expires_at {
+        Err(Refusal::Expired)
+    } else if claims.issued_at > server_time.plus(ISSUED_AHEAD_MAX) {
+        Err(Refusal::NotYet)
+    } else {
+        Ok(())
+    }
+}
