@@ -30,6 +30,6 @@ pub use store::{
     ListQuery, Outcome, PagePosition, Rotate, RotateOutcome, ServiceKey, ServiceKeyOutcome,
     SessionLimit, SessionStore, Start, StartOutcome, StoredSigningKey, Targets, Why,
 };
-pub use token::{RefreshClaim, RefreshTokens, TokenSigner, TokenVerifier};
+pub use token::{KeyRing, RefreshClaim, RefreshTokens, TokenSigner, TokenVerifier};
 
 mod cache;

@@ -1,7 +1,8 @@
 use crate::ids::{Generation, KeyId, SessionId};
-use crate::port::PortError;
+use crate::port::{PortError, StoredSigningKey};
 use crate::revocation::KeySet;
 use crate::secret::{Credential, Secret256};
+use crate::time::Timestamp;
 use crate::token::{Claims, Refusal, TokenKind};
 
 /// Signs tokens with the key now active. MUST be deterministic: the same claims under the same
@@ -15,6 +16,23 @@ pub trait TokenSigner: Send + Sync {
 
     /// The key that signs now.
     fn active_key(&self) -> Option<KeyId>;
+}
+
+/// Makes signing keys and puts them to use. What it hands to the store is sealed: the store can't
+/// read it.
+pub trait KeyRing: Send + Sync {
+    /// A fresh key, not in use yet.
+    ///
+    /// # Errors
+    /// Where the machine can't make one.
+    fn generate(&self, at: Timestamp) -> Result<StoredSigningKey, PortError>;
+
+    /// Signs with `key` from now on. Called only once every validator knows the key.
+    ///
+    /// # Errors
+    /// Where its seal can't be opened: another key-encryption key sealed it, or it was tampered
+    /// with.
+    fn activate(&self, key: &StoredSigningKey) -> Result<(), PortError>;
 }
 
 /// Checks signed tokens. MUST refuse everything listed in `docs/security.md` under "What a

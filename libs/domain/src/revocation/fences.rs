@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use crate::ids::{InstanceId, Seq};
+use crate::ids::InstanceId;
 use crate::revocation::{Acknowledgement, Head, Lease, PAUSE_ALLOWANCE};
 use crate::time::BootInstant;
 
@@ -195,7 +195,7 @@ impl Fences {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::LogEpoch;
+    use crate::ids::{LogEpoch, Seq};
     use crate::secret::Secret256;
     use uuid::Uuid;
 

@@ -11,10 +11,13 @@
 //! | `expire` | end what is overdue |
 //! | `validate` | is this session still good? |
 //! | `caller` | who asks, and what they may do |
+//! | `ready_keys` | have a signing key that every validator knows |
+//! | `add_service_key` | make a service known |
 //! | `follow` | keep a process's revocation state and lease |
 //! | `fence` | wait until every follower knows |
 //! | `serve` | answer followers from the truth |
 
+pub mod add_service_key;
 pub mod caller;
 pub mod end;
 pub mod end_others;
@@ -24,6 +27,7 @@ pub mod find;
 pub mod follow;
 pub mod issue;
 pub mod list;
+pub mod ready_keys;
 pub mod refresh;
 pub mod serve;
 pub mod start;

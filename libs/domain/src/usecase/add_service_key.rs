@@ -1,0 +1,32 @@
+//! Make a service known.
+
+use crate::ids::{ServiceKeyId, TenantId};
+use crate::port::{AddServiceKey, Clock, Entropy, PortError, ServiceKey, SessionStore};
+use crate::service_key::{KeyHash, Scopes};
+
+/// Makes the service known that will present `key`, if it isn't already. The key itself isn't
+/// kept. Returns whether it was new.
+///
+/// # Errors
+/// Where the store doesn't answer.
+pub async fn add_service_key(
+    store: &dyn SessionStore,
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+    name: &str,
+    tenant: Option<TenantId>,
+    scopes: Scopes,
+    key: &str,
+) -> Result<bool, PortError> {
+    let mut random = [0; 16];
+    entropy.fill(&mut random);
+    let key = ServiceKey {
+        id: ServiceKeyId(uuid::Builder::from_random_bytes(random).into_uuid()),
+        hash: KeyHash::of(key),
+        name: name.to_owned(),
+        tenant,
+        scopes,
+        created_at: clock.wall(),
+    };
+    Ok(store.apply(AddServiceKey { key }).await?.added)
+}

@@ -1,0 +1,236 @@
+//! Binding ports, all or none, and serving them until the shutdown closes them.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use poem::http::uri::Scheme;
+use poem::listener::Acceptor;
+use poem::web::{LocalAddr, RemoteAddr};
+use poem::{IntoEndpoint, Server};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::shutdown::Shutdown;
+
+/// How long a connection may stay silent. poem has no limit for reading headers alone, so this is
+/// also what ends slow senders.
+const IDLE: Duration = Duration::from_secs(75);
+
+/// How long accepting pauses when the system has no more descriptors to give; without the pause
+/// the loop would take a whole core and make matters worse.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A bound port.
+#[derive(Debug)]
+pub struct Listener {
+    name: &'static str,
+    address: SocketAddr,
+    socket: TcpListener,
+}
+
+impl Listener {
+    /// Where it listens; the port is the real one even where 0 was asked for.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The name it was bound for.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The bound socket, for servers that aren't poem's.
+    pub fn into_inner(self) -> TcpListener {
+        self.socket
+    }
+
+    /// Serves HTTP/1.1 and HTTP/2 without TLS until the shutdown closes it, then lets requests in
+    /// flight finish for as long as its timing allows.
+    ///
+    /// # Errors
+    /// None today; a server that can't go on ends with one.
+    pub async fn serve<E>(self, endpoint: E, shutdown: Shutdown) -> io::Result<()>
+    where
+        E: IntoEndpoint,
+        E::Endpoint: 'static,
+    {
+        let name = self.name;
+        let drain = shutdown.timing().drain;
+        Server::new_with_acceptor(self)
+            .name(name)
+            .idle_timeout(IDLE)
+            .run_with_graceful_shutdown(
+                endpoint,
+                async move { shutdown.closing().await },
+                Some(drain),
+            )
+            .await
+    }
+}
+
+impl Acceptor for Listener {
+    type Io = TcpStream;
+
+    fn local_addr(&self) -> Vec<LocalAddr> {
+        vec![LocalAddr(self.address.into())]
+    }
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, LocalAddr, RemoteAddr, Scheme)> {
+        loop {
+            match self.socket.accept().await {
+                Ok((stream, peer)) => {
+                    // Answers are small and written at once: waiting for more to send is wasted.
+                    // A socket that refuses the option still works.
+                    let _ = stream.set_nodelay(true);
+                    let local = LocalAddr(self.address.into());
+                    return Ok((stream, local, RemoteAddr(peer.into()), Scheme::HTTP));
+                }
+                // The client gave up while it was waiting.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    tracing::warn!(listener = self.name, %error, "can't accept connections");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Binds every address, each for a name used in messages, or none of them.
+///
+/// # Errors
+/// Every address that can't be bound, and why.
+pub async fn bind<const N: usize>(
+    wanted: [(&'static str, SocketAddr); N],
+) -> Result<[Listener; N], BindError> {
+    let mut bound = Vec::with_capacity(N);
+    let mut failed = Vec::new();
+    for (name, address) in wanted {
+        match bind_one(name, address).await {
+            Ok(listener) => bound.push(listener),
+            Err(error) => failed.push((name, address, error)),
+        }
+    }
+    // As many were bound as were wanted unless one failed.
+    bound.try_into().map_err(|_| BindError(failed))
+}
+
+async fn bind_one(name: &'static str, address: SocketAddr) -> io::Result<Listener> {
+    let socket = TcpListener::bind(address).await?;
+    Ok(Listener {
+        name,
+        address: socket.local_addr()?,
+        socket,
+    })
+}
+
+/// The addresses that couldn't be bound: name, address, reason.
+#[derive(Debug)]
+pub struct BindError(pub Vec<(&'static str, SocketAddr, io::Error)>);
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("can't listen:")?;
+        for (name, address, error) in &self.0 {
+            write!(f, "\n  {name} on {address}: {error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for BindError {}
+
+#[cfg(test)]
+mod tests {
+    use poem::{Route, handler};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::shutdown::Timing;
+
+    fn loopback() -> SocketAddr {
+        "127.0.0.1:0".parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn port_zero_is_told() {
+        let [one, two] = bind([("one", loopback()), ("two", loopback())])
+            .await
+            .unwrap();
+        assert_ne!(one.address().port(), 0);
+        assert_ne!(one.address(), two.address());
+    }
+
+    #[tokio::test]
+    async fn every_failure_is_told_and_nothing_stays_bound() {
+        let [taken] = bind([("taken", loopback())]).await.unwrap();
+        let [free] = bind([("free", loopback())]).await.unwrap();
+        let free_address = free.address();
+        drop(free);
+        let wanted = [
+            ("api", taken.address()),
+            ("free", free_address),
+            ("private", taken.address()),
+        ];
+        let error = bind(wanted).await.unwrap_err();
+        let names: Vec<_> = error.0.iter().map(|(name, ..)| *name).collect();
+        assert_eq!(names, ["api", "private"]);
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("api on {}", taken.address()))
+        );
+        bind([("free", free_address)]).await.unwrap();
+    }
+
+    #[handler]
+    async fn slow() -> &'static str {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        "finished"
+    }
+
+    async fn get(address: SocketAddr) -> io::Result<String> {
+        let mut stream = TcpStream::connect(address).await?;
+        stream
+            .write_all(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .await?;
+        let mut answer = String::new();
+        // The connection is closed because the server is draining, not because we asked.
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    }
+
+    #[tokio::test]
+    async fn a_request_in_flight_finishes_and_a_later_one_is_refused() {
+        let [listener] = bind([("test", loopback())]).await.unwrap();
+        let address = listener.address();
+        let shutdown = Shutdown::manual(Timing::default());
+        let server = tokio::spawn(listener.serve(Route::new().at("/slow", slow), shutdown.clone()));
+        let request = tokio::spawn(get(address));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        shutdown.drain();
+        assert!(request.await.unwrap().unwrap().ends_with("finished"));
+        server.await.unwrap().unwrap();
+        assert!(get(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_silent_connection_does_not_hold_the_shutdown_up() {
+        let [listener] = bind([("test", loopback())]).await.unwrap();
+        let address = listener.address();
+        let shutdown = Shutdown::manual(Timing {
+            drain: Duration::from_millis(100),
+            ..Timing::default()
+        });
+        let server = tokio::spawn(listener.serve(Route::new().at("/slow", slow), shutdown.clone()));
+        let mut half = TcpStream::connect(address).await.unwrap();
+        half.write_all(b"GET /slow HTTP/1.1\r\nHost:")
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        shutdown.drain();
+        let ended = tokio::time::timeout(Duration::from_secs(5), server).await;
+        ended.unwrap().unwrap().unwrap();
+    }
+}

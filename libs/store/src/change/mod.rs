@@ -1,0 +1,28 @@
+//! The changes, one file each. Each runs the domain's rule on what it has locked and writes the
+//! outcome, all in the transaction (or savepoint) it is given; if it fails, the caller rolls back.
+//!
+//! Locks are taken in one order everywhere, so that no two transactions wait for each other:
+//! session rows by id first, the log's head last.
+
+mod end;
+mod rotate;
+mod service_key;
+mod signing_key;
+mod start;
+
+use sea_orm::ConnectionTrait;
+use session_domain::port::{Change, Outcome, PortError};
+
+/// Carries out a change.
+pub(crate) async fn apply<C: ConnectionTrait>(
+    db: &C,
+    change: Change,
+) -> Result<Outcome, PortError> {
+    Ok(match change {
+        Change::Start(change) => Outcome::Start(start::start(db, *change).await?),
+        Change::Rotate(change) => Outcome::Rotate(rotate::rotate(db, change).await?),
+        Change::End(change) => Outcome::End(end::end(db, change).await?),
+        Change::AddSigningKey(change) => Outcome::Key(signing_key::add(db, change).await?),
+        Change::AddServiceKey(change) => Outcome::ServiceKey(service_key::add(db, change).await?),
+    })
+}

@@ -1,0 +1,39 @@
+//! The truth about sessions: [`SessionStore`](session_domain::port::SessionStore) and
+//! [`RevocationLog`](session_domain::port::RevocationLog) on a SQL database.
+//!
+//! What may happen to a session is decided by the domain's pure rules; this crate loads, lets them
+//! decide, and writes down the outcome, its log entries and its events in one transaction. Read it
+//! in this order:
+//!
+//! | file | what |
+//! |---|---|
+//! | `sqlite.rs` | [`SqliteStore`]: the ports, on a file |
+//! | `open.rs`, `check.rs`, `lock.rs` | opening it, and refusing what must not be opened |
+//! | `writer.rs` | one writer; concurrent changes share a transaction and its `fsync` |
+//! | `change/` | one file per change |
+//! | `sessions.rs`, `keys.rs`, `log.rs`, `leases.rs`, `events.rs` | the statements about each |
+//! | `rows.rs` | rows to domain values and back |
+//! | `entity.rs` | the tables |
+//! | `dialect.rs` | every difference between the engines |
+//!
+//! All but the first three rows of that table are written against sea-orm's `ConnectionTrait` and
+//! serve any engine; the schema is in `session-migrations`.
+
+mod change;
+mod check;
+mod dialect;
+mod entity;
+mod events;
+mod keys;
+mod leases;
+mod lock;
+mod log;
+mod open;
+mod rows;
+mod sessions;
+mod sqlite;
+mod writer;
+
+pub use open::OpenError;
+pub use sqlite::SqliteStore;
+pub use writer::WriterCounts;

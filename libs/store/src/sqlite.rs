@@ -1,0 +1,130 @@
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sea_orm::DatabaseConnection;
+use session_domain::ids::{InstanceId, Seq, Serial, SessionId, TenantId};
+use session_domain::port::{
+    Change, ListQuery, Outcome, PortError, RevocationLog, ServiceKey, SessionStore,
+    StoredSigningKey,
+};
+use session_domain::revocation::{GrantReply, GrantRequest, Head, Lease, LogEntry, Snapshot};
+use session_domain::service_key::KeyHash;
+use session_domain::session::{Seeded, Session};
+
+use crate::lock::FileLock;
+use crate::writer::{WriterCounts, WriterHandle};
+use crate::{keys, leases, log, sessions};
+
+/// The store in a SQLite file, for one process.
+///
+/// Readers and the one writer don't wait for each other (WAL); what a call returned is durable
+/// (`synchronous=FULL`) and seen by every later call.
+#[derive(Debug)]
+pub struct SqliteStore {
+    readers: DatabaseConnection,
+    writer: WriterHandle,
+    lock: Arc<FileLock>,
+}
+
+impl SqliteStore {
+    pub(crate) fn new(
+        readers: DatabaseConnection,
+        writer: WriterHandle,
+        lock: Arc<FileLock>,
+    ) -> Self {
+        Self {
+            readers,
+            writer,
+            lock,
+        }
+    }
+
+    /// How much has been written since the store was opened.
+    pub fn counts(&self) -> WriterCounts {
+        self.writer.counts()
+    }
+
+    /// Closes the store: what was asked for before is done, the file is complete without the ones
+    /// beside it, and another process may open it. Calls made afterwards fail. A store that is
+    /// merely dropped, or whose process is killed, loses nothing either; but its file is let go a
+    /// little later, and its last changes stay in the write-ahead log until it is opened again.
+    ///
+    /// # Errors
+    /// Where the lock couldn't be given up; it is when the process ends.
+    pub async fn close(&self) -> io::Result<()> {
+        // Readers first: the last connection to close puts the write-ahead log into the file,
+        // which a reader can't.
+        if let Err(error) = self.readers.close_by_ref().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "closing the database's readers failed"
+            );
+        }
+        self.writer.stop().await;
+        self.lock.give_up()
+    }
+}
+
+#[async_trait]
+impl SessionStore for SqliteStore {
+    async fn commit(&self, change: Change) -> Result<Outcome, PortError> {
+        self.writer.commit(change).await
+    }
+
+    async fn find(&self, tenant: &TenantId, id: SessionId) -> Result<Option<Session>, PortError> {
+        sessions::find(&self.readers, tenant, id).await
+    }
+
+    async fn find_for_refresh(&self, id: SessionId) -> Result<Option<Seeded>, PortError> {
+        sessions::find_anywhere(&self.readers, id).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Vec<Session>, PortError> {
+        sessions::list(&self.readers, query).await
+    }
+
+    async fn signing_keys(&self) -> Result<Vec<StoredSigningKey>, PortError> {
+        keys::signing_keys(&self.readers).await
+    }
+
+    async fn service_key(&self, hash: &KeyHash) -> Result<Option<ServiceKey>, PortError> {
+        keys::service_key(&self.readers, hash).await
+    }
+}
+
+#[async_trait]
+impl RevocationLog for SqliteStore {
+    async fn head(&self) -> Result<Head, PortError> {
+        log::head(&self.readers).await
+    }
+
+    async fn grant(
+        &self,
+        request: &GrantRequest,
+        lease: Duration,
+    ) -> Result<GrantReply, PortError> {
+        self.writer.grant(*request, lease).await
+    }
+
+    async fn release(&self, instance: InstanceId, counter: u64) -> Result<(), PortError> {
+        self.writer.release(instance, counter).await
+    }
+
+    async fn leases(&self) -> Result<Vec<Lease>, PortError> {
+        leases::all(&self.readers).await
+    }
+
+    async fn entries(&self, after: Seq, limit: u32) -> Result<Vec<LogEntry>, PortError> {
+        log::entries(&self.readers, after, limit).await
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, PortError> {
+        log::snapshot(&self.readers).await
+    }
+
+    async fn ended_serials(&self, from: Serial, to: Serial) -> Result<Vec<Serial>, PortError> {
+        sessions::ended_serials(&self.readers, from, to, None).await
+    }
+}

@@ -1,0 +1,31 @@
+//! `GET /health`: are you there? Details are for the private listener.
+
+use poem_openapi::payload::Json;
+use poem_openapi::{Object, OpenApi};
+
+use super::tags::Tag;
+
+pub(super) struct Health;
+
+/// It answers.
+#[derive(Object)]
+struct Alive {
+    /// Always `ok`.
+    status: String,
+}
+
+#[OpenApi]
+impl Health {
+    /// Whether this process answers
+    #[oai(
+        path = "/health",
+        method = "get",
+        tag = "Tag::Public",
+        operation_id = "health"
+    )]
+    async fn health(&self) -> Json<Alive> {
+        Json(Alive {
+            status: "ok".to_owned(),
+        })
+    }
+}

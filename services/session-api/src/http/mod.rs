@@ -1,0 +1,54 @@
+//! The HTTP API: one file per operation, one place for errors, one for who calls.
+
+mod body;
+mod caller;
+pub mod cookie;
+mod cursor;
+mod health;
+mod jwks;
+mod problem;
+mod requests;
+mod sessions;
+mod tags;
+mod view;
+
+use std::sync::Arc;
+
+use poem::endpoint::make_sync;
+use poem::http::header::CONTENT_TYPE;
+use poem::{Endpoint, EndpointExt, Response, Route};
+use poem_openapi::{OpenApi, OpenApiService};
+
+use crate::app::App;
+use requests::Requests;
+
+/// Everything the public listener serves.
+pub fn routes(app: &Arc<App>) -> impl Endpoint + use<> {
+    let service = service();
+    let spec = service.spec();
+    let document = make_sync(move |_| {
+        Response::builder()
+            .header(CONTENT_TYPE, "application/json; charset=utf-8")
+            .body(spec.clone())
+    });
+    let entropy = Arc::clone(&app.ports.entropy);
+    Route::new()
+        .nest("/docs", service.swagger_ui())
+        .at("/openapi.json", document)
+        .nest("/", service)
+        .data(Arc::clone(app))
+        .with(Requests::new(entropy))
+}
+
+/// The API document (OpenAPI 3.0), as JSON.
+pub fn document() -> String {
+    service().spec()
+}
+
+fn service() -> OpenApiService<impl OpenApi, ()> {
+    let operations = (sessions::operations(), jwks::Jwks, health::Health);
+    OpenApiService::new(operations, "Session service", env!("CARGO_PKG_VERSION")).description(
+        "Sessions for login systems: start one once a user has been authenticated, and end it so that no \
+         validator anywhere accepts it from the moment the call returns.",
+    )
+}

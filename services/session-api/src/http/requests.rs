@@ -1,0 +1,148 @@
+//! What is done around every request: it gets a name in our logs, its error becomes a problem, and
+//! nobody in between keeps the answer.
+
+use std::sync::Arc;
+
+use data_encoding::HEXLOWER;
+use poem::http::header::CACHE_CONTROL;
+use poem::http::{HeaderMap, HeaderValue};
+use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
+use session_domain::port::Entropy;
+use tracing::Instrument;
+
+use super::problem::Problem;
+
+const X_CONTENT_TYPE_OPTIONS: &str = "x-content-type-options";
+const TRACE_ID: &str = "trace-id";
+
+/// The middleware.
+pub(super) struct Requests {
+    entropy: Arc<dyn Entropy>,
+}
+
+impl Requests {
+    /// With this randomness for the names of requests.
+    pub(super) fn new(entropy: Arc<dyn Entropy>) -> Self {
+        Self { entropy }
+    }
+}
+
+impl<E: Endpoint> Middleware<E> for Requests {
+    type Output = Around<E>;
+
+    fn transform(&self, inner: E) -> Around<E> {
+        Around {
+            inner,
+            entropy: Arc::clone(&self.entropy),
+        }
+    }
+}
+
+/// An endpoint with the middleware around it.
+pub(super) struct Around<E> {
+    inner: E,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl<E: Endpoint> Endpoint for Around<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        let trace_id = trace_id(request.headers()).unwrap_or_else(|| self.fresh_trace_id());
+        // The query isn't logged: it isn't ours to know what a client puts there.
+        let span = tracing::info_span!("request", %trace_id, method = %request.method(), path = request.uri().path());
+        let mut response = async {
+            match self.inner.call(request).await {
+                Ok(response) => response.into_response(),
+                Err(error) => refuse(&error, trace_id.clone()),
+            }
+        }
+        .instrument(span.clone())
+        .await;
+        tracing::debug!(parent: &span, status = response.status().as_u16(), "answered");
+        let headers = response.headers_mut();
+        headers
+            .entry(CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Ok(value) = HeaderValue::try_from(trace_id) {
+            headers.insert(TRACE_ID, value);
+        }
+        Ok(response)
+    }
+}
+
+impl<E> Around<E> {
+    fn fresh_trace_id(&self) -> String {
+        let mut bytes = [0; 16];
+        self.entropy.fill(&mut bytes);
+        HEXLOWER.encode(&bytes)
+    }
+}
+
+fn refuse(error: &poem::Error, trace_id: String) -> Response {
+    let problem = Problem::from(error);
+    if problem.status().is_server_error() {
+        tracing::error!(status = problem.status().as_u16(), error = %error, "a request failed");
+    }
+    problem.into_response(trace_id)
+}
+
+/// The trace id of a `traceparent` (W3C Trace Context), if there is exactly one and it is well
+/// formed; anything else is as good as none.
+fn trace_id(headers: &HeaderMap) -> Option<String> {
+    let mut values = headers.get_all("traceparent").iter();
+    let (value, None) = (values.next()?.to_str().ok()?, values.next()) else {
+        return None;
+    };
+    let mut parts = value.split('-');
+    let (version, trace, parent, flags) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |text: &str, len: usize| {
+        text.len() == len
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
+    let nonzero = |text: &str| text.bytes().any(|byte| byte != b'0');
+    let well_formed = hex(version, 2)
+        && version != "ff"
+        && hex(trace, 32)
+        && nonzero(trace)
+        && hex(parent, 16)
+        && nonzero(parent)
+        && hex(flags, 2)
+        && (version != "00" || parts.next().is_none());
+    well_formed.then(|| trace.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: &str) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        headers.insert("traceparent", HeaderValue::try_from(value).unwrap());
+        trace_id(&headers)
+    }
+
+    #[test]
+    fn a_bad_traceparent_is_as_good_as_none() {
+        let trace = "0af7651916cd43dd8448eb211c80319c";
+        assert_eq!(
+            read(&format!("00-{trace}-b7ad6b7169203331-01")).as_deref(),
+            Some(trace)
+        );
+        for bad in [
+            "",
+            "00",
+            &format!("00-{trace}-b7ad6b7169203331-01-x"),
+            &format!("ff-{trace}-b7ad6b7169203331-01"),
+            &format!("00-{}-b7ad6b7169203331-01", trace.to_uppercase()),
+            &format!("00-{}-b7ad6b7169203331-01", "0".repeat(32)),
+            &format!("00-{trace}-0000000000000000-01"),
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! `GET /sessions`: a user's own sessions.
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::param::Query;
+use poem_openapi::payload::Json;
+use poem_openapi::{Object, OpenApi};
+use session_domain::port::ListQuery;
+use session_domain::usecase::list::{PAGE_DEFAULT, list};
+
+use crate::app::App;
+use crate::http::caller::User;
+use crate::http::cursor;
+use crate::http::problem::Problem;
+use crate::http::tags::Tag;
+use crate::http::view::{SessionView, StatusView};
+
+pub(super) struct List;
+
+/// One page of sessions.
+#[derive(Object)]
+struct SessionPage {
+    /// Newest first.
+    sessions: Vec<SessionView>,
+    /// Where the next page starts; absent on the last.
+    next_cursor: Option<String>,
+}
+
+#[OpenApi]
+impl List {
+    /// List the caller's own sessions, newest first
+    #[oai(
+        path = "/api/v1/sessions",
+        method = "get",
+        tag = "Tag::Sessions",
+        operation_id = "listSessions"
+    )]
+    async fn list(
+        &self,
+        app: Data<&Arc<App>>,
+        caller: User,
+        /// Only sessions shown so; `active` where nobody says.
+        status: Query<Option<StatusView>>,
+        /// How many to a page.
+        #[oai(validator(minimum(value = "1"), maximum(value = "50")))]
+        limit: Query<Option<u32>>,
+        /// `next_cursor` of the page before.
+        #[oai(validator(max_length = 128))]
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<SessionPage>, Problem> {
+        let User {
+            tenant,
+            user,
+            session: current,
+            ..
+        } = caller;
+        let after = match cursor.0 {
+            None => None,
+            Some(text) => {
+                let position = cursor::decode(&text, &tenant, &user);
+                Some(position.ok_or_else(|| {
+                    Problem::invalid("cursor", "must be a next_cursor of this list")
+                })?)
+            }
+        };
+        let query = ListQuery {
+            tenant: tenant.clone(),
+            user: user.clone(),
+            status: status.0.unwrap_or(StatusView::Active).into(),
+            after,
+            limit: limit.0.unwrap_or(PAGE_DEFAULT),
+        };
+        let page = list(app.ports.store.as_ref(), query).await?;
+        let next_cursor = page
+            .next
+            .map(|position| cursor::encode(position, &tenant, &user));
+        let sessions = page
+            .sessions
+            .into_iter()
+            .map(|session| SessionView::new(session, Some(current)));
+        Ok(Json(SessionPage {
+            sessions: sessions.collect(),
+            next_cursor,
+        }))
+    }
+}

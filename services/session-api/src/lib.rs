@@ -1,0 +1,157 @@
+//! `session-api`: creates, shows, refreshes and ends sessions over HTTP, and grants leases and
+//! snapshots to validators over the bus.
+//!
+//! To trace one request, for example "end a session": `http/sessions/end.rs` (path, caller,
+//! status), `session_domain::usecase::end` (authorise, find, commit, wait for the fence),
+//! `session_domain::session` (which sessions may end), and the store's `change/end.rs` (one
+//! transaction).
+
+mod app;
+pub mod config;
+pub mod http;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::channel::oneshot;
+use futures::future::{FutureExt, Shared};
+use session_domain::ids::InstanceId;
+use session_domain::port::PortError;
+use session_domain::revocation::{Follower, FollowerConfig, RevocationState};
+use session_domain::time::BootInstant;
+use session_domain::usecase::fence::FenceKeeper;
+use session_domain::usecase::follow::{FollowPorts, follow};
+use session_domain::usecase::ready_keys::{ReadyKeysPorts, ready_keys};
+use session_domain::usecase::serve::{ServePorts, serve};
+use session_domain::usecase::validate::Requirements;
+use session_runtime::listen::Listener;
+use session_runtime::private::{Check, Readiness};
+use session_runtime::shutdown::Shutdown;
+
+pub use app::{App, Ports};
+pub use config::Config;
+
+/// The parts of this process that others in it may share: composed before anything runs.
+pub struct Api {
+    app: Arc<App>,
+    fence: Arc<FenceKeeper>,
+    lease: Duration,
+}
+
+impl Api {
+    /// Composes the API of `config` and `ports`, with `fence` for its waits.
+    pub fn new(config: Config, ports: Ports, fence: Arc<FenceKeeper>) -> Self {
+        let app = Arc::new(App {
+            fence: Arc::clone(&fence) as _,
+            revocations: Arc::new(RevocationState::new()),
+            requirements: Requirements {
+                audience: config.policy.issuer.clone(),
+            },
+            cookie: http::cookie::cookie_name(&config.policy.issuer).to_owned(),
+            origins: config.origins,
+            policy: config.policy,
+            ports,
+        });
+        Self {
+            app,
+            fence,
+            lease: config.lease,
+        }
+    }
+
+    /// Serves HTTP on `listener`, and followers over the bus, until `shutdown`: then it answers
+    /// what has been asked, and only after that stops fencing.
+    ///
+    /// # Errors
+    /// Where the bus, the keys or the listener fail for good; the process had better be restarted.
+    pub async fn run(
+        self,
+        listener: Listener,
+        readiness: Readiness,
+        shutdown: Shutdown,
+    ) -> Result<(), PortError> {
+        let (served, stop_following) = oneshot::channel::<()>();
+        let (released, stop) = oneshot::channel::<()>();
+        let stop = stop.map(|_| ()).shared();
+        let ready = readiness.check("api");
+        let serving = async {
+            let result = self.serve_clients(listener, &shutdown, &ready).await;
+            // From here on nobody is answered. Gone where another part failed.
+            let _ = served.send(());
+            result
+        };
+        let following = async {
+            let result = self.follow(stop_following.map(|_| ())).await;
+            // Its own lease is given up through itself, so serving ends after following.
+            let _ = released.send(());
+            result
+        };
+        futures::future::try_join4(
+            serving,
+            following,
+            self.serve_followers(stop.clone()),
+            self.fence.run(stop),
+        )
+        .await
+        .map(|_| ())
+    }
+
+    async fn serve_clients(
+        &self,
+        listener: Listener,
+        shutdown: &Shutdown,
+        ready: &Check,
+    ) -> Result<(), PortError> {
+        let ports = &self.app.ports;
+        ready_keys(&ReadyKeysPorts {
+            store: ports.store.as_ref(),
+            log: ports.log.as_ref(),
+            fence: self.fence.as_ref(),
+            ring: ports.keys.as_ref(),
+            clock: ports.clock.as_ref(),
+        })
+        .await?;
+        while self.app.revocations.deadline() == BootInstant::default() && !shutdown.is_draining() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        ready.pass();
+        let result = listener
+            .serve(http::routes(&self.app), shutdown.clone())
+            .await;
+        result.map_err(|error| PortError::retry("the listener failed", error))
+    }
+
+    async fn serve_followers(
+        &self,
+        stop: Shared<impl Future<Output = ()>>,
+    ) -> Result<(), PortError> {
+        let ports = &self.app.ports;
+        let serve_ports = ServePorts {
+            log: ports.log.as_ref(),
+            store: ports.store.as_ref(),
+            bus: ports.bus.as_ref(),
+            clock: ports.clock.as_ref(),
+            lease: self.lease,
+        };
+        serve(&serve_ports, stop).await
+    }
+
+    /// This process judges its own callers under a lease of its own.
+    async fn follow(&self, stop: impl Future<Output = ()>) -> Result<(), PortError> {
+        let ports = &self.app.ports;
+        let mut id = [0; 16];
+        ports.entropy.fill(&mut id);
+        let instance = InstanceId(uuid::Builder::from_random_bytes(id).into_uuid());
+        let follower = Follower::new(
+            instance,
+            Arc::clone(&self.app.revocations),
+            FollowerConfig::default(),
+        );
+        let follow_ports = FollowPorts {
+            bus: ports.bus.as_ref(),
+            clock: ports.clock.as_ref(),
+            timer: ports.timer.as_ref(),
+        };
+        follow(&follow_ports, follower, stop).await
+    }
+}

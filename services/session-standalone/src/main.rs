@@ -1,0 +1,386 @@
+//! `session-standalone`: the whole session service in one process, on a file. API, validator and
+//! reaper are the very ones that run apart elsewhere; only what connects them is chosen here.
+
+mod config;
+mod service_key;
+mod welcome;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use session_api::Api;
+use session_bus::InProcessBus;
+use session_cache::MemoryCache;
+use session_device::{FingerprintHasher, GeoLocator, UserAgents};
+use session_domain::policy::SessionPolicy;
+use session_domain::port::{
+    Bus, Clock, Entropy, RevocationLog, SessionStore, Timer, TokenVerifier,
+};
+use session_domain::service_key::Scopes;
+use session_domain::usecase::add_service_key::add_service_key;
+use session_domain::usecase::fence::{FenceKeeper, FencePorts};
+use session_runtime::clock::{SystemClock, SystemEntropy, TokioTimer};
+use session_runtime::config::{
+    ConfigArgs, Layers, describe, docs_table, exit_on_mistakes, load, print_config,
+};
+use session_runtime::listen::bind;
+use session_runtime::private::{self, Readiness};
+use session_runtime::shutdown::{Shutdown, Tasks};
+use session_runtime::telemetry::{Metrics, init_logs};
+use session_store::SqliteStore;
+use session_token::{
+    ActiveSigner, LifeMax, RefreshDeriver, SealedKeyRing, Secrets, StrictVerifier,
+};
+use session_validator::CookieRules;
+
+use config::Config;
+use welcome::Addresses;
+
+/// The whole session service in one process, on a file.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Options {
+    /// The folder for the database, the secrets and the service key
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Where the API listens
+    #[arg(long, value_name = "ADDRESS")]
+    api_listen: Option<String>,
+    /// Where the validator listens for gateways, over HTTP
+    #[arg(long, value_name = "ADDRESS")]
+    validator_listen: Option<String>,
+    /// Kept for gateways that ask over gRPC
+    #[arg(long, value_name = "ADDRESS")]
+    grpc_listen: Option<String>,
+    /// Where health and metrics are
+    #[arg(long, value_name = "ADDRESS")]
+    private_listen: Option<String>,
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What to print instead of running.
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Command {
+    /// Prints the API document (OpenAPI), as JSON
+    Openapi,
+    /// Prints the table of settings, in Markdown
+    Settings,
+}
+
+impl Options {
+    fn layers(&self) -> Layers {
+        let flags = [
+            ("data_dir", "--data-dir", &self.data_dir),
+            ("api.listen", "--api-listen", &self.api_listen),
+            (
+                "validator.listen",
+                "--validator-listen",
+                &self.validator_listen,
+            ),
+            ("grpc.listen", "--grpc-listen", &self.grpc_listen),
+            ("private.listen", "--private-listen", &self.private_listen),
+        ];
+        flags.into_iter().fold(
+            self.config.layers_of_process(),
+            |layers, (field, flag, value)| match value {
+                Some(value) => layers.flag(field, flag, value),
+                None => layers,
+            },
+        )
+    }
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    match options.command {
+        Some(Command::Openapi) => {
+            println!("{}", session_api::http::document());
+            return ExitCode::SUCCESS;
+        }
+        Some(Command::Settings) => {
+            print!("{}", docs_table(&describe(Config::read)));
+            return ExitCode::SUCCESS;
+        }
+        None => {}
+    }
+    let loaded = exit_on_mistakes(load(options.layers(), Config::read));
+    if options.config.print_config {
+        print!("{}", print_config(&loaded.fields));
+        return ExitCode::SUCCESS;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("can't start threads");
+    match runtime.and_then(|runtime| runtime.block_on(run(loaded.value))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("session-standalone: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the key for device fingerprints is derived for.
+const FINGERPRINT_CONTEXT: &str = "session-service 2026 device fingerprint";
+
+/// The parts that others are composed of.
+struct Adapters {
+    store: Arc<SqliteStore>,
+    bus: Arc<InProcessBus>,
+    clock: Arc<SystemClock>,
+    timer: Arc<dyn Timer>,
+    entropy: Arc<dyn Entropy>,
+    fence: Arc<FenceKeeper>,
+}
+
+async fn run(config: Config) -> Result<()> {
+    init_logs(&config.log)?;
+    let metrics = Metrics::new("session-standalone", env!("CARGO_PKG_VERSION"))?;
+    let [
+        api_listener,
+        validator_listener,
+        grpc_listener,
+        private_listener,
+    ] = bind([
+        ("api", config.api),
+        ("validator", config.validator),
+        ("grpc", config.grpc),
+        ("private", config.private),
+    ])
+    .await?;
+    // Bound to see now whether it is free; nothing answers there yet.
+    drop(grpc_listener);
+    let addresses = Addresses {
+        api: api_listener.address(),
+        validator: validator_listener.address(),
+        private: private_listener.address(),
+    };
+
+    make_folder(&config.data_dir)?;
+    let adapters = open(&config.data_dir).await?;
+    let secrets =
+        Secrets::load_or_create(&config.data_dir.join("secrets"), adapters.entropy.as_ref())?;
+    let key_file = introduce_service(&config, &adapters).await?;
+
+    let shutdown = Shutdown::on_signals(config.shutdown)?;
+    let readiness = Readiness::new(&shutdown);
+    let api_config = config.settings.clone().at(addresses.api);
+    let verifier = Arc::new(verifier(&api_config.policy));
+    let api = compose_api(
+        &config,
+        &api_config,
+        &adapters,
+        &secrets,
+        Arc::clone(&verifier) as _,
+    )?;
+
+    let mut tasks = Tasks::new(&shutdown);
+    tasks.spawn(
+        "private",
+        private_listener.serve(
+            private::routes(readiness.clone(), metrics.clone()),
+            shutdown.clone(),
+        ),
+    );
+    tasks.spawn(
+        "api",
+        api.run(api_listener, readiness.clone(), shutdown.clone()),
+    );
+    tasks.spawn(
+        "validator",
+        session_validator::run(
+            validator_config(&api_config),
+            validator_ports(&adapters, verifier),
+            validator_listener,
+            metrics.meter("session-validator"),
+            readiness.clone(),
+            shutdown.clone(),
+        ),
+    );
+    let reaper_ports = session_reaper::Ports {
+        store: Arc::clone(&adapters.store) as _,
+        fence: Arc::clone(&adapters.fence) as _,
+        clock: Arc::clone(&adapters.clock) as _,
+    };
+    tasks.spawn(
+        "reaper",
+        session_reaper::run(config.reaper, reaper_ports, shutdown.clone()),
+    );
+    tasks.spawn(
+        "welcome",
+        welcome_when_ready(addresses, key_file, readiness, shutdown),
+    );
+    let result = tasks.run().await;
+    adapters
+        .store
+        .close()
+        .await
+        .context("can't close the database")?;
+    result.context("stopped")
+}
+
+fn make_folder(path: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder
+        .create(path)
+        .with_context(|| format!("can't make the folder {}", path.display()))
+}
+
+async fn open(data_dir: &Path) -> Result<Adapters> {
+    let clock = Arc::new(SystemClock);
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let timer: Arc<dyn Timer> = Arc::new(TokioTimer::new(SystemClock));
+    let store = SqliteStore::open(
+        &data_dir.join("sessions.db"),
+        Arc::clone(&clock) as _,
+        Arc::clone(&entropy),
+    )
+    .await?;
+    let store = Arc::new(store);
+    // The file is locked for this process, and leases are held over a bus within the process:
+    // whoever held these is gone, and nobody need wait for them.
+    for lease in store.leases().await? {
+        store.release(lease.instance, lease.counter).await?;
+    }
+    let bus = Arc::new(InProcessBus::new());
+    let fence = Arc::new(FenceKeeper::new(FencePorts {
+        log: Arc::clone(&store) as _,
+        bus: Arc::clone(&bus) as Arc<dyn Bus>,
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        timer: Arc::clone(&timer),
+    }));
+    Ok(Adapters {
+        store,
+        bus,
+        clock,
+        timer,
+        entropy,
+        fence,
+    })
+}
+
+/// Makes the first service known. Returns where its key is.
+async fn introduce_service(config: &Config, adapters: &Adapters) -> Result<PathBuf> {
+    let path = config.data_dir.join("service-key");
+    let key = service_key::ready(
+        &path,
+        config.bootstrap_key.clone(),
+        adapters.entropy.as_ref(),
+    )?;
+    let store: &dyn SessionStore = adapters.store.as_ref();
+    let (clock, entropy) = (adapters.clock.as_ref(), adapters.entropy.as_ref());
+    add_service_key(
+        store,
+        clock,
+        entropy,
+        "bootstrap",
+        None,
+        Scopes::all(),
+        key.expose(),
+    )
+    .await?;
+    Ok(path)
+}
+
+fn verifier(policy: &SessionPolicy) -> StrictVerifier {
+    let life_max = LifeMax {
+        access: policy.access_token_lifetime,
+        session: policy.absolute_lifetime,
+    };
+    StrictVerifier::new(policy.issuer.clone(), life_max)
+}
+
+fn compose_api(
+    config: &Config,
+    api_config: &session_api::Config,
+    adapters: &Adapters,
+    secrets: &Secrets,
+    verifier: Arc<dyn TokenVerifier>,
+) -> Result<Api> {
+    let signer = Arc::new(ActiveSigner::new());
+    let ring = SealedKeyRing::new(
+        Arc::clone(&signer),
+        secrets.kek.clone(),
+        Arc::clone(&adapters.entropy),
+    );
+    let (&newest, _) = secrets
+        .refresh_keys
+        .last_key_value()
+        .context("no refresh key")?;
+    let locator = GeoLocator::open(config.geoip_city.as_deref(), config.geoip_asn.as_deref());
+    let ports = session_api::Ports {
+        store: Arc::clone(&adapters.store) as _,
+        log: Arc::clone(&adapters.store) as _,
+        cache: Arc::new(MemoryCache::new(Arc::clone(&adapters.clock) as _)),
+        bus: Arc::clone(&adapters.bus) as _,
+        signer,
+        keys: Arc::new(ring),
+        verifier,
+        refresh: Arc::new(RefreshDeriver::new(secrets.refresh_keys.clone(), newest)?),
+        agents: Arc::new(UserAgents::new(&config.desktop_label)),
+        locator: Arc::new(locator),
+        fingerprints: Arc::new(FingerprintHasher::new(
+            secrets.kek.subkey(FINGERPRINT_CONTEXT),
+        )),
+        clock: Arc::clone(&adapters.clock) as _,
+        timer: Arc::clone(&adapters.timer),
+        entropy: Arc::clone(&adapters.entropy),
+    };
+    Ok(Api::new(
+        api_config.clone(),
+        ports,
+        Arc::clone(&adapters.fence),
+    ))
+}
+
+fn validator_config(api: &session_api::Config) -> session_validator::Config {
+    session_validator::Config {
+        audience: api.policy.issuer.clone(),
+        cookie: CookieRules {
+            name: session_api::http::cookie::cookie_name(&api.policy.issuer).to_owned(),
+            websocket_origins: api.origins.clone(),
+        },
+    }
+}
+
+fn validator_ports(adapters: &Adapters, verifier: Arc<StrictVerifier>) -> session_validator::Ports {
+    session_validator::Ports {
+        bus: Arc::clone(&adapters.bus) as _,
+        verifier,
+        clock: Arc::clone(&adapters.clock) as _,
+        timer: Arc::clone(&adapters.timer),
+        entropy: Arc::clone(&adapters.entropy),
+    }
+}
+
+/// Tells people and programs once everything is ready.
+async fn welcome_when_ready(
+    addresses: Addresses,
+    key_file: PathBuf,
+    readiness: Readiness,
+    shutdown: Shutdown,
+) -> Result<(), std::convert::Infallible> {
+    while !readiness.is_ready() && !shutdown.is_draining() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    if !shutdown.is_draining() {
+        let Addresses {
+            api,
+            validator,
+            private,
+        } = addresses;
+        tracing::info!(%api, %validator, %private, "ready");
+        println!("{}", welcome::text(&addresses, &key_file));
+    }
+    shutdown.draining().await;
+    Ok(())
+}
