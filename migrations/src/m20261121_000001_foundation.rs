@@ -9,7 +9,7 @@ use crate::dialect;
 pub(crate) struct Migration;
 
 /// In the order of their creation.
-const TABLES: [(&str, &str); 10] = [
+const TABLES: [(&str, &str); 11] = [
     (
         "schema_info",
         // min_binary: the oldest generation of binaries that may work on this schema.
@@ -47,6 +47,18 @@ const TABLES: [(&str, &str); 10] = [
             CHECK ((status = 'active') = (ended_seq IS NULL)),
             CHECK ((ended_at IS NULL) = (ended_seq IS NULL)),
             CHECK ((end_reason IS NULL) = (ended_seq IS NULL))
+        )",
+    ),
+    (
+        "superseded_serials",
+        // Serials that living sessions left behind at a step-up: dead, though no session says so.
+        // purge_after: no credential of theirs can be within its own time any more. No reference
+        // to sessions: a row may outlive its session.
+        "CREATE TABLE superseded_serials (
+            serial {number} PRIMARY KEY NOT NULL,
+            session_id {uuid} NOT NULL,
+            ended_seq {number} NOT NULL,
+            purge_after {number} NOT NULL
         )",
     ),
     (
@@ -130,13 +142,15 @@ const TABLES: [(&str, &str); 10] = [
     ),
 ];
 
-const INDEXES: [&str; 5] = [
+const INDEXES: [&str; 6] = [
     // A page of a user's sessions, newest first, is one range; so is counting their active ones.
     "CREATE INDEX sessions_by_user ON sessions (tenant, user_id, status, created_at DESC, id DESC)",
     // What the reaper ends next, and how far it has come.
     "CREATE INDEX sessions_due ON sessions (due_at) WHERE status = 'active'",
     // The bits of a status list.
     "CREATE INDEX sessions_ended ON sessions (serial) WHERE ended_seq IS NOT NULL",
+    // What may be forgotten of the serials left behind.
+    "CREATE INDEX superseded_serials_purge ON superseded_serials (purge_after)",
     // What deleting a session looks for.
     "CREATE INDEX idempotency_keys_by_session ON idempotency_keys (session_id)",
     // The history of one session.

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ServiceKeyId, SessionId, TenantId, UserId};
+use crate::ids::{DeviceId, ServiceKeyId, SessionId, TenantId, UserId};
 use crate::session::EndReason;
 use crate::time::Timestamp;
 
@@ -66,6 +66,22 @@ pub enum Fact {
         /// The generation now current.
         generation: u32,
     },
+    /// A session's end was moved later.
+    SessionExtended {
+        /// To when.
+        expires_at: Timestamp,
+    },
+    /// What is remembered of a session was changed.
+    SessionUpdated {
+        /// What, by the API's names; never the values.
+        fields: Vec<String>,
+    },
+    /// A session's user proved more; it has new credentials, and the old ones are dead.
+    SessionSteppedUp {
+        /// The context class reached.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        acr: Option<String>,
+    },
     /// A session ended.
     SessionEnded {
         /// Why.
@@ -89,6 +105,21 @@ pub enum Fact {
         /// The key's public handle.
         key: ServiceKeyId,
     },
+    /// A service key was withdrawn.
+    ServiceKeyRevoked {
+        /// The key's public handle.
+        key: ServiceKeyId,
+    },
+    /// A user renamed a device, or trusts it now, or no longer.
+    DeviceChanged {
+        /// Which.
+        device: DeviceId,
+    },
+    /// A user forgot a device.
+    DeviceForgotten {
+        /// Which.
+        device: DeviceId,
+    },
 }
 
 impl Fact {
@@ -97,10 +128,16 @@ impl Fact {
         match self {
             Self::SessionStarted => "session_started",
             Self::SessionRefreshed { .. } => "session_refreshed",
+            Self::SessionExtended { .. } => "session_extended",
+            Self::SessionUpdated { .. } => "session_updated",
+            Self::SessionSteppedUp { .. } => "session_stepped_up",
             Self::SessionEnded { .. } => "session_ended",
             Self::KeyAdded { .. } => "key_added",
             Self::KeyRetired { .. } => "key_retired",
             Self::ServiceKeyAdded { .. } => "service_key_added",
+            Self::ServiceKeyRevoked { .. } => "service_key_revoked",
+            Self::DeviceChanged { .. } => "device_changed",
+            Self::DeviceForgotten { .. } => "device_forgotten",
         }
     }
 
@@ -113,10 +150,16 @@ impl Fact {
             } => Severity::Critical,
             Self::SessionStarted
             | Self::SessionRefreshed { .. }
+            | Self::SessionExtended { .. }
+            | Self::SessionUpdated { .. }
+            | Self::SessionSteppedUp { .. }
             | Self::SessionEnded { .. }
             | Self::KeyAdded { .. }
             | Self::KeyRetired { .. }
-            | Self::ServiceKeyAdded { .. } => Severity::Info,
+            | Self::ServiceKeyAdded { .. }
+            | Self::ServiceKeyRevoked { .. }
+            | Self::DeviceChanged { .. }
+            | Self::DeviceForgotten { .. } => Severity::Info,
         }
     }
 }
@@ -147,6 +190,11 @@ mod tests {
         let facts = [
             Fact::SessionStarted,
             Fact::SessionRefreshed { generation: 1 },
+            Fact::SessionExtended {
+                expires_at: Timestamp(1),
+            },
+            Fact::SessionUpdated { fields: vec![] },
+            Fact::SessionSteppedUp { acr: None },
             Fact::SessionEnded {
                 reason: EndReason::Logout,
                 note: None,
@@ -155,6 +203,15 @@ mod tests {
             Fact::KeyRetired { kid: "k".into() },
             Fact::ServiceKeyAdded {
                 key: ServiceKeyId(uuid::Uuid::nil()),
+            },
+            Fact::ServiceKeyRevoked {
+                key: ServiceKeyId(uuid::Uuid::nil()),
+            },
+            Fact::DeviceChanged {
+                device: DeviceId(uuid::Uuid::nil()),
+            },
+            Fact::DeviceForgotten {
+                device: DeviceId(uuid::Uuid::nil()),
             },
         ];
         for fact in facts {

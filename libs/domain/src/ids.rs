@@ -167,7 +167,9 @@ uuid_id!(
     /// One running process that answers from memory, drawn at random when the process starts.
     InstanceId,
     /// A service key's public handle; the key itself is known only by its hash.
-    ServiceKeyId
+    ServiceKeyId,
+    /// A user's device, told apart from their others by what it is recognised by.
+    DeviceId
 );
 
 macro_rules! number {

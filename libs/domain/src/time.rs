@@ -47,7 +47,7 @@ fn micros(span: Duration) -> i64 {
 
 /// A reading of a clock that never steps and also runs while the machine sleeps
 /// (`CLOCK_BOOTTIME`), in nanoseconds. Comparable only with readings of the same machine.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BootInstant(pub u64);
 
 impl BootInstant {

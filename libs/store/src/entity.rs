@@ -66,6 +66,15 @@ tables! {
         version: i64,
     }
 
+    /// Serials that living sessions left behind.
+    superseded = "superseded_serials" {
+        #[sea_orm(primary_key, auto_increment = false)]
+        serial: i64,
+        session_id: Uuid,
+        ended_seq: i64,
+        purge_after: i64,
+    }
+
     /// Entries of the revocation log.
     entry = "revocation_log" {
         #[sea_orm(primary_key, auto_increment = false)]

@@ -14,7 +14,7 @@ use crate::dialect::failed;
 use crate::entity::{entry, floor, head, signed, unsigned};
 use crate::keys;
 use crate::rows::{damaged, from_json, to_json};
-use crate::sessions;
+use crate::serials;
 
 /// The one row of `revocation_head`.
 const HEAD_ID: i64 = 1;
@@ -159,7 +159,7 @@ async fn lists<C: ConnectionTrait>(db: &C) -> Result<Vec<u64>, PortError> {
     let mut lists = Vec::new();
     let mut from = Some(Serial(0));
     while let Some(start) = from {
-        let first = sessions::ended_serials(db, start, Serial(u64::MAX), Some(1)).await?;
+        let first = serials::ended(db, start, Serial(u64::MAX), Some(1)).await?;
         from = first.first().and_then(|serial| {
             let (list, _) = serial.place();
             lists.push(list);

@@ -23,7 +23,7 @@ pub enum OpenError {
     #[error("the database is in use by another process")]
     InUse,
     /// It is damaged, or not a database. Restore it from a backup.
-    #[error("the database file is damaged: {source}")]
+    #[error("the database file is damaged")]
     Corrupt {
         /// What was found.
         source: Box<dyn Error + Send + Sync>,

@@ -5,16 +5,14 @@ use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect,
 };
-use session_domain::ids::{Serial, SessionId, TenantId, UserId};
+use session_domain::ids::{SessionId, TenantId, UserId};
 use session_domain::port::{ListQuery, PortError};
-use session_domain::session::{
-    Ending, NewSession, RefreshState, Seeded, Session, ShownStatus, Status,
-};
+use session_domain::session::{Ending, NewSession, Seeded, Session, ShownStatus, Status};
 use session_domain::time::Timestamp;
 
 use crate::dialect::failed;
 use crate::entity::session::{Column, Entity, Model};
-use crate::entity::{signed, unsigned};
+use crate::entity::signed;
 use crate::rows::{row, seeded, shown_name};
 
 /// At most this many rows are named in one statement, far below the engines' limits on parameters.
@@ -71,7 +69,26 @@ pub(crate) async fn list<C: ConnectionTrait>(
     db: &C,
     query: &ListQuery,
 ) -> Result<Vec<Session>, PortError> {
-    let mut select = Entity::find().filter(of_user(&query.tenant, &query.user, query.status));
+    // Each status is one range of the index, so those of all are a page of each, merged.
+    let statuses = match query.status {
+        Some(status) => vec![status],
+        None => ShownStatus::ALL.to_vec(),
+    };
+    let mut rows = Vec::new();
+    for status in statuses {
+        rows.extend(page(db, query, status).await?);
+    }
+    rows.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.id)));
+    rows.truncate(query.limit as usize);
+    sessions(rows)
+}
+
+async fn page<C: ConnectionTrait>(
+    db: &C,
+    query: &ListQuery,
+    status: ShownStatus,
+) -> Result<Vec<Model>, PortError> {
+    let mut select = Entity::find().filter(of_user(&query.tenant, &query.user, status));
     if let Some(after) = query.after {
         // One comparison of pairs, so that the index is entered at this place and read from there.
         let place = Expr::tuple([Expr::col(Column::CreatedAt), Expr::col(Column::Id)]);
@@ -84,10 +101,7 @@ pub(crate) async fn list<C: ConnectionTrait>(
         .order_by_desc(Column::CreatedAt)
         .order_by_desc(Column::Id)
         .limit(u64::from(query.limit));
-    let rows = rows.all(db).await.map_err(failed("list sessions"))?;
-    rows.into_iter()
-        .map(|row| Ok(seeded(row)?.session))
-        .collect()
+    rows.all(db).await.map_err(failed("list sessions"))
 }
 
 /// How many active sessions a user has.
@@ -196,6 +210,20 @@ pub(crate) async fn lock_overdue<C: ConnectionTrait>(
     sessions(locked)
 }
 
+/// The active sessions among `ids`, locked in their order; whosever they are.
+pub(crate) async fn lock_active<C: ConnectionTrait>(
+    db: &C,
+    ids: &[SessionId],
+) -> Result<Vec<Session>, PortError> {
+    let select = Entity::find()
+        .filter(Column::Id.is_in(ids.iter().map(|id| id.0)))
+        .filter(is_active())
+        .order_by_asc(Column::Id)
+        .lock_exclusive();
+    let rows = select.all(db).await;
+    sessions(rows.map_err(failed("lock sessions in use"))?)
+}
+
 /// The earliest due time of an active session.
 pub(crate) async fn first_due<C: ConnectionTrait>(db: &C) -> Result<Option<Timestamp>, PortError> {
     let due = Entity::find()
@@ -212,37 +240,6 @@ pub(crate) async fn first_due<C: ConnectionTrait>(db: &C) -> Result<Option<Times
     Ok(due.map(Timestamp))
 }
 
-/// The ended serials in `from..to`, in their order, at most `limit`.
-pub(crate) async fn ended_serials<C: ConnectionTrait>(
-    db: &C,
-    from: Serial,
-    to: Serial,
-    limit: Option<u64>,
-) -> Result<Vec<Serial>, PortError> {
-    // No serial is beyond i64, so a range that is ends there.
-    let bound = |serial: Serial| i64::try_from(serial.0).unwrap_or(i64::MAX);
-    let select = Entity::find()
-        .select_only()
-        .column(Column::Serial)
-        .filter(Column::EndedSeq.is_not_null())
-        .filter(
-            Column::Serial
-                .gte(bound(from))
-                .and(Column::Serial.lt(bound(to))),
-        )
-        .order_by_asc(Column::Serial)
-        .limit(limit);
-    let serials = select
-        .into_tuple::<i64>()
-        .all(db)
-        .await
-        .map_err(failed("read ended serials"))?;
-    serials
-        .into_iter()
-        .map(|serial| unsigned(serial).map(Serial))
-        .collect()
-}
-
 /// Writes a session that wasn't there.
 pub(crate) async fn insert<C: ConnectionTrait>(
     db: &C,
@@ -255,35 +252,6 @@ pub(crate) async fn insert<C: ConnectionTrait>(
         .await
         .map_err(failed("insert a session"))?;
     Ok(())
-}
-
-/// Writes what a rotation changed.
-pub(crate) async fn store_rotation<C: ConnectionTrait>(
-    db: &C,
-    rotated: &Session,
-) -> Result<(), PortError> {
-    const WHAT: &str = "rotate a refresh token";
-    let RefreshState {
-        generation,
-        rotated_at,
-    } = rotated.refresh;
-    let version = signed(rotated.version.0)?;
-    let done = Entity::update_many()
-        .col_expr(
-            Column::RefreshGeneration,
-            Expr::value(i64::from(generation.0)),
-        )
-        .col_expr(Column::RotatedAt, Expr::value(rotated_at.0))
-        .col_expr(Column::Version, Expr::value(version))
-        .filter(
-            Column::Id
-                .eq(rotated.id.0)
-                .and(Column::Version.eq(version - 1)),
-        )
-        .exec(db)
-        .await
-        .map_err(failed(WHAT))?;
-    expect_rows(WHAT, done.rows_affected, 1)
 }
 
 /// Writes that sessions ended. All of them the same way: `ending` is theirs.
@@ -316,7 +284,7 @@ pub(crate) async fn store_ending<C: ConnectionTrait>(
 
 /// The rows were locked when the change was decided, so they are still what they were then; where
 /// that fails, nothing of the change may stay.
-fn expect_rows(what: &'static str, found: u64, expected: u64) -> Result<(), PortError> {
+pub(crate) fn expect_rows(what: &'static str, found: u64, expected: u64) -> Result<(), PortError> {
     if found == expected {
         Ok(())
     } else {

@@ -15,7 +15,7 @@ use session_domain::session::{Seeded, Session};
 
 use crate::lock::FileLock;
 use crate::writer::{WriterCounts, WriterHandle};
-use crate::{keys, leases, log, sessions};
+use crate::{keys, leases, log, serials, sessions};
 
 /// The store in a SQLite file, for one process.
 ///
@@ -125,6 +125,6 @@ impl RevocationLog for SqliteStore {
     }
 
     async fn ended_serials(&self, from: Serial, to: Serial) -> Result<Vec<Serial>, PortError> {
-        sessions::ended_serials(&self.readers, from, to, None).await
+        serials::ended(&self.readers, from, to, None).await
     }
 }

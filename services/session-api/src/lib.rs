@@ -86,14 +86,9 @@ impl Api {
             let _ = released.send(());
             result
         };
-        futures::future::try_join4(
-            serving,
-            following,
-            self.serve_followers(stop.clone()),
-            self.fence.run(stop),
-        )
-        .await
-        .map(|_| ())
+        // Polled in this order: followers are served before the first one, this process's own, asks.
+        let serving_followers = self.serve_followers(stop.clone());
+        futures::future::try_join4(serving_followers, self.fence.run(stop), following, serving).await.map(|_| ())
     }
 
     async fn serve_clients(

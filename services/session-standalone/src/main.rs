@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use rustix::fs::Mode;
 use session_api::Api;
 use session_bus::InProcessBus;
 use session_cache::MemoryCache;
@@ -98,6 +99,9 @@ impl Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    // Whatever this process makes is for its owner alone: the database holds half of what refresh
+    // tokens are made of.
+    rustix::process::umask(Mode::from_raw_mode(0o077));
     match options.command {
         Some(Command::Openapi) => {
             println!("{}", session_api::http::document());
@@ -239,13 +243,9 @@ async fn open(data_dir: &Path) -> Result<Adapters> {
     let clock = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let timer: Arc<dyn Timer> = Arc::new(TokioTimer::new(SystemClock));
-    let store = SqliteStore::open(
-        &data_dir.join("sessions.db"),
-        Arc::clone(&clock) as _,
-        Arc::clone(&entropy),
-    )
-    .await?;
-    let store = Arc::new(store);
+    let file = data_dir.join("sessions.db");
+    let store = SqliteStore::open(&file, Arc::clone(&clock) as _, Arc::clone(&entropy)).await;
+    let store = Arc::new(store.with_context(|| format!("can't use {}", file.display()))?);
     // The file is locked for this process, and leases are held over a bus within the process:
     // whoever held these is gone, and nobody need wait for them.
     for lease in store.leases().await? {

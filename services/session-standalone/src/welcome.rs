@@ -34,7 +34,7 @@ The session service is ready.
 Try it, in another terminal:
 
   1. Start a session, as a login system does:
-     S=$(curl -s http://{api}/api/v1/sessions -H "Authorization: Bearer $(cat {key})" -H 'Content-Type: application/json' -d '{{"user_id":"alice","ip_address":"192.0.2.1","user_agent":"curl"}}'); ID=$(expr "$S" : '.*"session":{{"id":"\([^"]*\)'); TOKEN=$(expr "$S" : '.*"access_token":"\([^"]*\)'); echo "session $ID"
+     S=$(curl -s http://{api}/api/v1/sessions -H "Authorization: Bearer $(cat {key})" -H 'Content-Type: application/json' -d '{{"user_id":"alice","ip_address":"192.0.2.1","user_agent":"curl"}}'); ID=$(expr "$S" : '.*"id":"\([^"]*\)'); TOKEN=$(expr "$S" : '.*"access_token":"\([^"]*\)'); echo "session $ID"
 
   2. Ask whether it is good, as a gateway does (200):
      curl -i http://{validator}/v1/authz/forwarded/default -H "Authorization: Bearer $TOKEN"

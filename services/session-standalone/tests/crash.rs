@@ -8,6 +8,13 @@ use std::time::Duration;
 use serde_json::Value;
 use support::{Instance, SignedIn, login};
 
+/// On the same data, under the same name: ports are free ones, so the name mustn't follow them.
+fn start(dir: &std::path::Path) -> Instance {
+    Instance::start_with(dir, |command| {
+        command.env("SESSION_ISSUER", "http://localhost:8080");
+    })
+}
+
 /// What was answered before the kill.
 #[derive(Default)]
 struct Answered {
@@ -72,7 +79,7 @@ async fn a_kill_at_any_moment_loses_no_answered_write() {
     let mut keys = None;
     let (mut live, mut ended, mut rotated) = (0, 0, 0);
     for round in 0..5_u64 {
-        let instance = Arc::new(Instance::start(dir.path()));
+        let instance = Arc::new(start(dir.path()));
         let answered = Arc::new(Mutex::new(Answered::default()));
         let workers = (0..8).map(|n| {
             tokio::spawn(work(
@@ -90,7 +97,7 @@ async fn a_kill_at_any_moment_loses_no_answered_write() {
         }
         drop(instance);
 
-        let instance = Instance::start(dir.path());
+        let instance = start(dir.path());
         let jwks: Value = instance
             .request(reqwest::Method::GET, "/.well-known/jwks.json")
             .send()
@@ -146,14 +153,14 @@ async fn a_kill_at_any_moment_loses_no_answered_write() {
 #[tokio::test]
 async fn a_polite_stop_answers_what_was_asked_and_a_restart_goes_on() {
     let dir = tempfile::tempdir().unwrap();
-    let mut instance = Instance::start(dir.path());
+    let mut instance = start(dir.path());
     let session = instance.sign_in("alice").await;
     let gone = instance.sign_in("alice").await;
     assert_eq!(instance.end(&gone.id).await, 204);
     let status = instance.terminate();
     assert!(status.success(), "{status:?}\n{}", instance.log());
 
-    let instance = Instance::start(dir.path());
+    let instance = start(dir.path());
     assert_eq!(instance.validate(&session.access).await, 200);
     assert_eq!(instance.validate(&gone.access).await, 401);
     assert_eq!(

@@ -122,7 +122,7 @@ async fn listed(store: &Arc<dyn SessionStore>, user: &str, status: ShownStatus) 
     let query = ListQuery {
         tenant: TenantId::default(),
         user,
-        status,
+        status: Some(status),
         after: None,
         limit: 1_000,
     };

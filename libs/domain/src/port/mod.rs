@@ -8,6 +8,7 @@
 //! `contract/`; an adapter crate that runs the suite; a field in the service's `Ports`.
 
 mod bus;
+mod change;
 mod clock;
 mod device;
 mod entropy;
@@ -19,17 +20,19 @@ mod token;
 
 pub use bus::{Bus, BusReply, BusRequest, Incoming};
 pub use cache::SessionCache;
+pub use change::{
+    AddServiceKey, AddSigningKey, Change, End, EndOutcome, Eviction, Extend, ExtendOutcome,
+    Idempotency, Judged, KeyOutcome, Outcome, Rotate, RotateOutcome, Seen, ServiceKey,
+    ServiceKeyOutcome, SessionLimit, Start, StartOutcome, StepUp, StepUpOutcome, SteppedUp,
+    StoredSigningKey, Targets, Touch, TouchOutcome, Transition, Update, UpdateOutcome, Why,
+};
 pub use clock::{Clock, Timer};
 pub use device::{AgentReader, Fingerprints, Locator};
 pub use entropy::Entropy;
 pub use error::PortError;
 pub use fence::Fence;
 pub use log::RevocationLog;
-pub use store::{
-    AddServiceKey, AddSigningKey, Change, End, EndOutcome, Eviction, Idempotency, KeyOutcome,
-    ListQuery, Outcome, PagePosition, Rotate, RotateOutcome, ServiceKey, ServiceKeyOutcome,
-    SessionLimit, SessionStore, Start, StartOutcome, StoredSigningKey, Targets, Why,
-};
+pub use store::{ListQuery, PagePosition, SessionStore};
 pub use token::{KeyRing, RefreshClaim, RefreshTokens, TokenSigner, TokenVerifier};
 
 mod cache;

@@ -2,10 +2,13 @@
 //! are and what was acknowledged, and [`Fences::poll`] says who may go on.
 
 use std::collections::{BTreeMap, HashMap};
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::ids::InstanceId;
-use crate::revocation::{Acknowledgement, Head, Lease, PAUSE_ALLOWANCE};
+use crate::revocation::{
+    Acknowledgement, AllGuards, CLOCK_ERROR_PER_MILLE, Guards, Head, Lease, PAUSE_ALLOWANCE,
+};
 use crate::time::BootInstant;
 
 /// How long an unacknowledged entry waits before it is sent again.
@@ -31,7 +34,7 @@ pub enum FencesAction {
     },
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Wait {
     through: Head,
     /// Who hasn't acknowledged yet, and when its lease is over at the latest.
@@ -48,11 +51,12 @@ struct Sighting {
 }
 
 /// All the waits of one process.
-#[derive(Debug, Default)]
-pub struct Fences {
+#[derive(Debug, Clone, Default)]
+pub struct Fences<G = AllGuards> {
     waits: BTreeMap<FenceId, Wait>,
     sightings: HashMap<InstanceId, Sighting>,
     last: u64,
+    guards: PhantomData<G>,
 }
 
 impl Fences {
@@ -60,13 +64,33 @@ impl Fences {
     pub fn new() -> Self {
         Self::default()
     }
+}
+
+impl<G: Guards> Fences<G> {
+    /// How long a lease of `duration` is waited for once it has been seen: its holder may have
+    /// stood still together with its clock, and our own clock may run fast.
+    fn outlives(duration: Duration) -> Duration {
+        let pause = if G::PAUSE_ALLOWED_FOR {
+            PAUSE_ALLOWANCE
+        } else {
+            Duration::ZERO
+        };
+        let wait = duration + pause;
+        if G::WAITER_CLOCK_ERROR {
+            // The extra nanosecond makes up for the rounding.
+            wait + wait / 1_000 * CLOCK_ERROR_PER_MILLE + Duration::from_nanos(1)
+        } else {
+            wait
+        }
+    }
 
     /// Begins to wait for `through`, given every lease there was when they were read, which was
     /// after `through` was committed and before `now`.
     ///
     /// No clocks are compared between machines: a holder counts from before it asked for its
     /// grant, which was before the grant was written, which was before we read it. So from the
-    /// moment *we* first saw a grant, its duration bounds what is left of it.
+    /// moment *we* first saw a grant, its duration, stretched by what clocks and pauses may do,
+    /// bounds what is left of it.
     pub fn begin(&mut self, now: BootInstant, through: Head, leases: Vec<Lease>) -> FenceId {
         self.last += 1;
         let id = FenceId(self.last);
@@ -78,7 +102,7 @@ impl Fences {
                 let over = self.sight(now, &lease);
                 (lease, over)
             })
-            .filter(|(lease, over)| !lease.has(through.seq) && *over > now)
+            .filter(|(lease, over)| G::HOLDERS_AWAITED && !lease.has(through.seq) && *over > now)
             .collect();
         self.waits.insert(
             id,
@@ -111,9 +135,12 @@ impl Fences {
     /// Somebody says what it has applied. Without the right proof it has said nothing.
     pub fn on_acknowledgement(&mut self, ack: &Acknowledgement) {
         for wait in self.waits.values_mut() {
-            if ack.applied.epoch == wait.through.epoch && ack.applied.seq >= wait.through.seq {
+            let same_epoch =
+                !G::ACKNOWLEDGEMENT_OF_EPOCH || ack.applied.epoch == wait.through.epoch;
+            if same_epoch && ack.applied.seq >= wait.through.seq {
                 wait.leases.retain(|(lease, _)| {
-                    lease.instance != ack.instance || !ack.is_by(&lease.secret)
+                    let proven = !G::ACKNOWLEDGEMENT_PROVEN || ack.is_by(&lease.secret);
+                    lease.instance != ack.instance || !proven
                 });
             }
         }
@@ -172,7 +199,7 @@ impl Fences {
         }
         sighting.over = sighting
             .over
-            .max(sighting.since.plus(lease.duration + PAUSE_ALLOWANCE));
+            .max(sighting.since.plus(Self::outlives(lease.duration)));
         sighting.over
     }
 
@@ -223,6 +250,10 @@ mod tests {
         Acknowledgement::new(lease.instance, head(seq), &lease.secret)
     }
 
+    fn outlives() -> Duration {
+        Fences::<AllGuards>::outlives(L)
+    }
+
     fn opens(fences: &mut Fences, now: BootInstant, id: FenceId) -> bool {
         fences.poll(now).contains(&FencesAction::Open(id))
     }
@@ -270,10 +301,11 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_holder_is_outlived_after_its_lease_and_the_pause_allowance() {
+    fn a_silent_holder_is_outlived_after_its_lease_and_all_that_clocks_and_pauses_may_add() {
         let mut fences = Fences::new();
         let id = fences.begin(T0, head(3), vec![lease(1, 1, 0)]);
-        let over = T0.plus(L + PAUSE_ALLOWANCE);
+        let over = T0.plus(outlives());
+        assert!(outlives() >= (L + PAUSE_ALLOWANCE) * (1_000 + CLOCK_ERROR_PER_MILLE) / 1_000);
         assert!(!opens(&mut fences, BootInstant(over.0 - 1), id));
         assert!(opens(&mut fences, over, id));
     }
@@ -286,7 +318,7 @@ mod tests {
         let later = T0.plus(L);
         let second = fences.begin(later, head(4), vec![dead.clone()]);
         assert!(!fences.take_if_open(second), "its lease may still run");
-        let over = T0.plus(L + PAUSE_ALLOWANCE);
+        let over = T0.plus(outlives());
         let actions = fences.poll(over);
         assert!(
             actions.contains(&FencesAction::Open(first))
@@ -304,8 +336,8 @@ mod tests {
         fences.begin(T0, head(3), vec![lease(1, 4, 0)]);
         let later = T0.plus(L);
         let id = fences.begin(later, head(4), vec![lease(1, 5, 0)]);
-        assert!(!opens(&mut fences, T0.plus(L + PAUSE_ALLOWANCE), id));
-        assert!(opens(&mut fences, later.plus(L + PAUSE_ALLOWANCE), id));
+        assert!(!opens(&mut fences, T0.plus(outlives()), id));
+        assert!(opens(&mut fences, later.plus(outlives()), id));
     }
 
     #[test]

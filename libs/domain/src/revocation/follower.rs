@@ -1,14 +1,19 @@
 //! The machine that keeps a validator's [`RevocationState`] and its lease. Without I/O: it is told
 //! what arrived and when, and [`Follower::poll`] says what to do next.
 
+#[cfg(any(test, feature = "contract"))]
+mod fork;
+mod joining;
+
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ids::{InstanceId, LogEpoch, Seq};
 use crate::revocation::{
-    Acknowledgement, CLOCK_ERROR_PER_MILLE, Grant, GrantReply, GrantRequest, Head, ListBits,
-    LogEntry, Publication, RevocationState, Snapshot,
+    Acknowledgement, AllGuards, CLOCK_ERROR_PER_MILLE, Grant, GrantReply, GrantRequest, Guards,
+    Head, LogEntry, Publication, RevocationState,
 };
 use crate::secret::Secret256;
 use crate::time::BootInstant;
@@ -55,14 +60,14 @@ pub enum FollowerAction {
 }
 
 /// A grant that doesn't count yet, because not everything before it is applied.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 struct Candidate {
     head: Head,
     deadline: BootInstant,
 }
 
 /// How far a follower has come.
-#[derive(Debug)]
+#[derive(Debug, Clone, Hash)]
 enum Phase {
     /// It waits for a snapshot, and then for these lists. What is published meanwhile is kept.
     Joining {
@@ -89,7 +94,7 @@ impl Phase {
 /// Invariants: what it has applied is a gapless prefix; a lease is in force only once everything
 /// up to the head of its grant is applied; without one, nobody answers from memory.
 #[derive(Debug)]
-pub struct Follower {
+pub struct Follower<G = AllGuards> {
     instance: InstanceId,
     config: FollowerConfig,
     state: Arc<RevocationState>,
@@ -107,12 +112,24 @@ pub struct Follower {
     fetch_at: Option<BootInstant>,
     join_at: BootInstant,
     ack_due: bool,
+    guards: PhantomData<G>,
 }
 
 impl Follower {
     /// A follower that has yet to join. `instance` is drawn at random once per process, so that a
     /// replacement is never taken for its predecessor.
     pub fn new(instance: InstanceId, state: Arc<RevocationState>, config: FollowerConfig) -> Self {
+        Self::with_guards(instance, state, config)
+    }
+}
+
+impl<G: Guards> Follower<G> {
+    /// [`Follower::new`] for whoever wants to see what the guards are good for.
+    pub fn with_guards(
+        instance: InstanceId,
+        state: Arc<RevocationState>,
+        config: FollowerConfig,
+    ) -> Self {
         Self {
             instance,
             config,
@@ -128,6 +145,7 @@ impl Follower {
             fetch_at: None,
             join_at: BootInstant(0),
             ack_due: false,
+            guards: PhantomData,
         }
     }
 
@@ -151,6 +169,9 @@ impl Follower {
             actions.extend(self.continue_joining(now));
         }
         if self.fetch_at.is_some_and(|at| now >= at) {
+            if !G::VISIBLE_BEFORE_ACKNOWLEDGED {
+                self.apply_prefix(now);
+            }
             actions.extend(self.fetch_gap(now));
         }
         actions.extend(self.take_acknowledgement());
@@ -211,38 +232,6 @@ impl Follower {
         }
     }
 
-    /// Where to start.
-    pub fn on_snapshot(&mut self, now: BootInstant, snapshot: &Snapshot) {
-        if let Phase::Joining {
-            snapshot: started @ None,
-            lists,
-            ..
-        } = &mut self.phase
-        {
-            *started = Some(snapshot.head);
-            lists.clone_from(&snapshot.lists);
-            self.state.adopt(snapshot);
-            self.join_at = now;
-            self.finish_joining(now);
-        }
-    }
-
-    /// The bits of one of the snapshot's lists.
-    pub fn on_list(&mut self, now: BootInstant, bits: &ListBits) {
-        if let Phase::Joining {
-            snapshot: Some(_),
-            lists,
-            ..
-        } = &mut self.phase
-            && lists.contains(&bits.list)
-        {
-            lists.retain(|&list| list != bits.list);
-            self.state.merge_list(bits.list, &bits.bits);
-            self.join_at = now;
-            self.finish_joining(now);
-        }
-    }
-
     fn follows(&self, epoch: LogEpoch) -> bool {
         matches!(self.phase, Phase::Following { epoch: mine } if mine == epoch)
     }
@@ -282,11 +271,9 @@ impl Follower {
         self.secret = Some(grant.secret.clone());
         self.state
             .set_times(asked, grant.server_time, grant.reaped_through);
-        // The clock may run slow by ε: what it calls L may truly be longer.
-        let usable = grant.lease - grant.lease / 1_000 * CLOCK_ERROR_PER_MILLE;
         self.candidates.push(Candidate {
             head: grant.head,
-            deadline: asked.plus(usable),
+            deadline: Self::deadline(now, asked, grant.lease),
         });
         self.renew_at = asked.plus(grant.lease / 4).max(now);
         self.ack_due = true;
@@ -294,6 +281,18 @@ impl Follower {
             self.note_head(now, grant.head.seq);
             self.enforce_candidates();
         }
+    }
+
+    /// Until when a lease asked for at `asked` may be used, by our own clock.
+    fn deadline(now: BootInstant, asked: BootInstant, lease: Duration) -> BootInstant {
+        // The clock may run slow by ε: what it calls L may truly be longer.
+        let error = if G::HOLDER_CLOCK_ERROR {
+            lease / 1_000 * CLOCK_ERROR_PER_MILLE
+        } else {
+            Duration::ZERO
+        };
+        let from = if G::RECKONED_FROM_ASKING { asked } else { now };
+        from.plus(lease - error)
     }
 
     /// Lets every candidate count whose head is applied.
@@ -304,7 +303,7 @@ impl Follower {
         let applied = self.state.applied();
         self.candidates
             .retain(|candidate| candidate.head.epoch == epoch);
-        let counts = |candidate: &Candidate| candidate.head.seq <= applied;
+        let counts = |candidate: &Candidate| !G::HEAD_APPLIED || candidate.head.seq <= applied;
         let newest = self
             .candidates
             .iter()
@@ -332,7 +331,11 @@ impl Follower {
                 self.ahead.insert(seq, entry);
             }
         }
-        self.apply_prefix(now);
+        if G::VISIBLE_BEFORE_ACKNOWLEDGED {
+            self.apply_prefix(now);
+        } else {
+            self.ack_due = true;
+        }
         // The furthest can be fetched again; the nearest are needed first.
         while self.ahead.len() > self.config.buffer_max {
             self.ahead.pop_last();
@@ -341,9 +344,9 @@ impl Follower {
 
     fn apply_prefix(&mut self, now: BootInstant) {
         let mut applied = self.state.applied();
-        while let Some(entry) = self.ahead.remove(&applied.next()) {
+        while let Some((seq, entry)) = self.next_entry(applied) {
             self.state.apply(&entry);
-            applied = applied.next();
+            applied = seq;
         }
         if applied > self.state.applied() {
             // Only now, when every thread can see the entries, may anybody be told they are applied.
@@ -352,6 +355,15 @@ impl Follower {
             self.enforce_candidates();
         }
         self.schedule_gap_fetch(now);
+    }
+
+    /// Takes out the entry to apply after `applied`.
+    fn next_entry(&mut self, applied: Seq) -> Option<(Seq, LogEntry)> {
+        if G::GAPLESS_PREFIX {
+            self.ahead.remove_entry(&applied.next())
+        } else {
+            self.ahead.pop_first()
+        }
     }
 
     fn note_head(&mut self, now: BootInstant, head: Seq) {
@@ -374,65 +386,15 @@ impl Follower {
     }
 
     fn take_acknowledgement(&mut self) -> Option<FollowerAction> {
-        let (applied, secret) = (self.applied()?, self.secret.as_ref()?);
+        let (mut applied, secret) = (self.applied()?, self.secret.as_ref()?);
+        if !G::VISIBLE_BEFORE_ACKNOWLEDGED {
+            while self.ahead.contains_key(&applied.seq.next()) {
+                applied.seq = applied.seq.next();
+            }
+        }
         std::mem::take(&mut self.ack_due).then(|| {
             FollowerAction::Acknowledge(Acknowledgement::new(self.instance, applied, secret))
         })
-    }
-
-    fn rejoin(&mut self, now: BootInstant) {
-        self.give_up();
-        self.phase = Phase::start();
-        self.ahead.clear();
-        self.known_head = Seq(0);
-        self.fetch_at = None;
-        self.join_at = now;
-        self.renew_at = now;
-    }
-
-    fn continue_joining(&mut self, now: BootInstant) -> Option<FollowerAction> {
-        let Phase::Joining {
-            snapshot, lists, ..
-        } = &self.phase
-        else {
-            return None;
-        };
-        self.join_at = now.plus(self.config.request_patience);
-        match (snapshot, lists.first()) {
-            (None, _) => Some(FollowerAction::FetchSnapshot),
-            (Some(_), Some(&list)) => Some(FollowerAction::FetchList(list)),
-            (Some(_), None) => None,
-        }
-    }
-
-    fn finish_joining(&mut self, now: BootInstant) {
-        let Phase::Joining {
-            snapshot: Some(head),
-            lists,
-            early,
-        } = &mut self.phase
-        else {
-            return;
-        };
-        if !lists.is_empty() {
-            return;
-        }
-        let (head, early) = (*head, std::mem::take(early));
-        self.state.set_applied(head.seq);
-        self.phase = Phase::Following { epoch: head.epoch };
-        self.known_head = head.seq;
-        let promised = self
-            .candidates
-            .iter()
-            .filter(|c| c.head.epoch == head.epoch)
-            .map(|c| c.head.seq)
-            .max();
-        self.note_head(now, promised.unwrap_or_default());
-        for publication in early {
-            self.on_publication(now, publication);
-        }
-        self.ack_due = true;
-        self.enforce_candidates();
     }
 }
 

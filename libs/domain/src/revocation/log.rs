@@ -11,7 +11,7 @@ use crate::ids::{KeyId, LogEpoch, Seq, Serial, TenantId};
 pub const PUBLICATION_SERIALS_MAX: usize = 8_192;
 
 /// The public half of a signing key, as a JSON Web Key (RFC 7517).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PublicKey {
     /// Its RFC 7638 thumbprint.
     pub kid: KeyId,
@@ -62,7 +62,7 @@ impl FromIterator<PublicKey> for KeySet {
 }
 
 /// One entry of the log. Applying an entry twice is the same as applying it once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum LogEntry {
     /// These serials are dead. At most [`PUBLICATION_SERIALS_MAX`].
     Ended(Vec<Serial>),
@@ -80,7 +80,7 @@ pub enum LogEntry {
 }
 
 /// The newest entry of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Head {
     /// Which history the number belongs to.
     pub epoch: LogEpoch,
@@ -89,7 +89,7 @@ pub struct Head {
 }
 
 /// A run of entries, numbered `after + 1`, `after + 2`…
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Publication {
     /// Which history the numbers belong to.
     pub epoch: LogEpoch,
@@ -127,6 +127,8 @@ pub struct Snapshot {
 /// One status list, for a joining follower.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListBits {
+    /// The head before the bits were read, so they are at least as new.
+    pub head: Head,
     /// Its number.
     pub list: u64,
     /// Its bits, [`LIST_BYTES`](super::LIST_BYTES) bytes, least significant bit first.

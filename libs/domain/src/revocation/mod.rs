@@ -13,9 +13,11 @@
 //! | `state.rs` | what every serving thread reads, lock-free |
 //! | `follower.rs` | the machine that keeps that state and its lease |
 //! | `fences.rs` | the machine that waits for every follower |
+//! | `guards.rs` | what makes all this safe, each sentence removable to prove it is needed |
 
 mod fences;
 mod follower;
+mod guards;
 mod lease;
 mod log;
 mod state;
@@ -23,6 +25,7 @@ mod status_list;
 
 pub use fences::{FenceId, Fences, FencesAction};
 pub use follower::{Follower, FollowerAction, FollowerConfig};
+pub use guards::{AllGuards, Guards};
 pub use lease::{
     Acknowledgement, CheckQuery, CheckVerdict, Grant, GrantReply, GrantRequest, Lease,
 };

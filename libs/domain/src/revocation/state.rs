@@ -1,5 +1,8 @@
 //! What every serving thread reads: the lists, floors, keys and the lease, lock-free.
 
+#[cfg(any(test, feature = "contract"))]
+mod fork;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -7,7 +10,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use arc_swap::{ArcSwap, Guard};
 
 use crate::ids::{KeyId, Seq, Serial, TenantId};
-use crate::revocation::{KeySet, LogEntry, PublicKey, Snapshot, StatusList};
+use crate::revocation::{AllGuards, Guards, KeySet, LogEntry, PublicKey, Snapshot, StatusList};
 use crate::time::{BootInstant, Timestamp};
 
 /// What the lists and floors say of a serial.
@@ -77,13 +80,18 @@ impl RevocationState {
 
     /// What is known of a serial of a tenant.
     pub fn standing(&self, tenant: &TenantId, serial: Serial) -> Standing {
+        self.standing_under::<AllGuards>(tenant, serial)
+    }
+
+    /// [`Self::standing`], by the guards that hold.
+    pub(crate) fn standing_under<G: Guards>(&self, tenant: &TenantId, serial: Serial) -> Standing {
         let (list, index) = serial.place();
         let bit = self
             .lists
             .load()
             .get(&list)
             .is_some_and(|list| list.is_ended(index));
-        if bit || self.floors.load().cover(tenant, serial) {
+        if bit || (G::FLOORS_READ && self.floors.load().cover(tenant, serial)) {
             Standing::Ended
         } else {
             Standing::Live

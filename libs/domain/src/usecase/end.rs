@@ -7,6 +7,7 @@ use crate::port::{
 use crate::service_key::Scope;
 use crate::session::Session;
 use crate::usecase::caller::Caller;
+use crate::usecase::find::reachable;
 
 /// What ending needs from the world.
 pub struct EndPorts<'a> {
@@ -54,9 +55,8 @@ pub async fn end(
     id: SessionId,
     note: Option<String>,
 ) -> Result<Ended, EndError> {
-    let found = ports.store.find(tenant, id).await?;
-    found
-        .filter(|session| caller.reaches(session, Scope::Revoke))
+    reachable(ports.store, caller, tenant, id, Scope::Revoke)
+        .await?
         .ok_or(EndError::Unknown)?;
     let change = End {
         targets: Targets::One {

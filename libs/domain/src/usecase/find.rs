@@ -34,6 +34,23 @@ pub async fn find(
     Ok(session.filter(|session| caller.reaches(session, Scope::Read)))
 }
 
+/// The session of that id as it is in the store, if the caller may do to it what `scope` stands
+/// for; one that isn't theirs doesn't exist. For changes, which never start from a remembered
+/// reading.
+///
+/// # Errors
+/// Where the store doesn't answer.
+pub async fn reachable(
+    store: &dyn SessionStore,
+    caller: &Caller,
+    tenant: &TenantId,
+    id: SessionId,
+    scope: Scope,
+) -> Result<Option<Session>, PortError> {
+    let session = store.find(tenant, id).await?;
+    Ok(session.filter(|session| caller.reaches(session, scope)))
+}
+
 async fn remembered(ports: &FindPorts<'_>, tenant: &TenantId, id: SessionId) -> Option<Session> {
     let session = ports.cache.get(tenant, id).await.ok()??;
     let over = ports.revocations.standing(tenant, session.serial) == Standing::Ended;

@@ -10,6 +10,10 @@
 //! | `end`, `end_others` | end one, end all but one |
 //! | `expire` | end what is overdue |
 //! | `validate` | is this session still good? |
+//! | `inspect` | the same for services that ask over HTTP, and what is known of it |
+//! | `extend`, `update` | let a session last longer, change what is remembered of it |
+//! | `step_up` | new credentials for a user who has proven more |
+//! | `touch` | remember that sessions are used |
 //! | `caller` | who asks, and what they may do |
 //! | `ready_keys` | have a signing key that every validator knows |
 //! | `add_service_key` | make a service known |
@@ -22,13 +26,18 @@ pub mod caller;
 pub mod end;
 pub mod end_others;
 pub mod expire;
+pub mod extend;
 pub mod fence;
 pub mod find;
 pub mod follow;
+pub mod inspect;
 pub mod issue;
 pub mod list;
 pub mod ready_keys;
 pub mod refresh;
 pub mod serve;
 pub mod start;
+pub mod step_up;
+pub mod touch;
+pub mod update;
 pub mod validate;

@@ -14,7 +14,8 @@ use crate::port::{
 use crate::revocation::{
     CheckQuery, CheckVerdict, LIST_SERIALS, ListBits, Publication, Snapshot, StatusList,
 };
-use crate::session::Status;
+use crate::session::{Session, Status};
+use crate::time::Timestamp;
 
 /// At most this many entries are handed out at once.
 const ENTRIES_MAX: u32 = 500;
@@ -100,12 +101,15 @@ async fn work(ports: &ServePorts<'_>, request: BusRequest) -> Result<BusReply, P
 /// The bits of a list, as the log has them now.
 async fn list_bits(log: &dyn RevocationLog, list: u64) -> Result<ListBits, PortError> {
     let bits = StatusList::new();
+    // Read before the bits, which are then at least as new.
+    let head = log.head().await?;
     if let (Some(from), Some(to)) = (Serial::at(list, 0), Serial::at(list, LIST_SERIALS - 1)) {
         for serial in log.ended_serials(from, to.next()).await? {
             bits.end(serial.place().1);
         }
     }
     Ok(ListBits {
+        head,
         list,
         bits: bits.to_bytes(),
     })
@@ -113,12 +117,23 @@ async fn list_bits(log: &dyn RevocationLog, list: u64) -> Result<ListBits, PortE
 
 /// Whether a session is alive, read from the authority now.
 async fn check(ports: &ServePorts<'_>, query: &CheckQuery) -> Result<CheckVerdict, PortError> {
-    let Snapshot { keys, floors, .. } = ports.log.snapshot().await?;
-    if !keys.iter().any(|key| key.kid == query.key) {
-        return Ok(CheckVerdict::UnknownKey);
-    }
+    let snapshot = ports.log.snapshot().await?;
     let session = ports.store.find(&query.tenant, query.session).await?;
     let server_time = ports.clock.wall();
+    Ok(judge(query, &snapshot, session.as_ref(), server_time))
+}
+
+/// The verdict on a session as the authority has it, `session`, under the keys and floors of
+/// `snapshot`; all of them read after the question was asked.
+pub fn judge(
+    query: &CheckQuery,
+    Snapshot { keys, floors, .. }: &Snapshot,
+    session: Option<&Session>,
+    server_time: Timestamp,
+) -> CheckVerdict {
+    if !keys.iter().any(|key| key.kid == query.key) {
+        return CheckVerdict::UnknownKey;
+    }
     let floored = floors.iter().any(|(tenant, through)| {
         tenant.as_ref().is_none_or(|tenant| *tenant == query.tenant) && query.serial <= *through
     });
@@ -128,9 +143,9 @@ async fn check(ports: &ServePorts<'_>, query: &CheckQuery) -> Result<CheckVerdic
             && session.overdue(server_time).is_none()
             && !floored
     });
-    Ok(if alive {
+    if alive {
         CheckVerdict::Alive { server_time }
     } else {
         CheckVerdict::Dead
-    })
+    }
 }

@@ -24,6 +24,9 @@ pub const METADATA_BYTES_MAX: usize = 4 * 1024;
 /// At most this many characters of a user agent are kept.
 pub const USER_AGENT_CHARS_MAX: usize = 1_024;
 
+/// How far ahead of ours the clock may run by which a login system says when a user authenticated.
+pub const AUTH_TIME_AHEAD_MAX: Duration = Duration::from_secs(60);
+
 /// What the login system says about the login.
 #[derive(Debug, Clone)]
 pub struct StartRequest {
@@ -170,7 +173,7 @@ fn draft(
     let lifetime = check_lifetime(policy, request.lifetime)?;
     check_metadata(&request.metadata)?;
     let auth_time = request.auth_time.unwrap_or(now);
-    if auth_time > now.plus(Duration::from_secs(60)) {
+    if auth_time > now.plus(AUTH_TIME_AHEAD_MAX) {
         return Err(invalid("auth_time", "in the past"));
     }
     let user_agent: String = request
@@ -233,9 +236,13 @@ fn check_lifetime(policy: &SessionPolicy, asked: Option<Duration>) -> Result<Dur
     }
 }
 
+/// Whether so much is remembered with a session.
+pub fn metadata_fits(metadata: &serde_json::Map<String, serde_json::Value>) -> bool {
+    serde_json::to_vec(metadata).is_ok_and(|json| json.len() <= METADATA_BYTES_MAX)
+}
+
 fn check_metadata(metadata: &serde_json::Map<String, serde_json::Value>) -> Result<(), StartError> {
-    let bytes = serde_json::to_vec(metadata).map_or(usize::MAX, |json| json.len());
-    if bytes > METADATA_BYTES_MAX {
+    if !metadata_fits(metadata) {
         return Err(invalid(
             "metadata",
             &format!("at most {METADATA_BYTES_MAX} bytes of JSON"),

@@ -1,10 +1,11 @@
 //! Is this session still good? The question asked on every request, answered from memory.
 
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::port::{Bus, BusReply, BusRequest, Clock, TokenVerifier};
-use crate::revocation::{CheckQuery, CheckVerdict, RevocationState, Standing};
-use crate::time::Timestamp;
+use crate::revocation::{AllGuards, CheckQuery, CheckVerdict, Guards, RevocationState, Standing};
+use crate::time::{BootInstant, Timestamp};
 use crate::token::{Claims, Refusal, TokenKind};
 
 /// How far the reaper may lag before session tokens, whose own `exp` is far away, are checked with
@@ -67,23 +68,95 @@ pub fn decide(
     kind: TokenKind,
     requirements: &Requirements,
 ) -> Local {
-    let deadline = memory.state.deadline();
-    let verified = memory.verifier.verify(token, kind, &memory.state.keys());
-    let verified = verified.and_then(|claims| judge(memory.state, claims, requirements));
-    let now = memory.clock.boot();
-    let leased = now < deadline;
-    match verified {
-        // A key may be unknown because nothing has been heard for too long.
-        Err(Refusal::UnknownKey) if !leased => Local::Blind,
-        Err(refusal) => Local::Deny(refusal),
-        Ok(claims) if !leased => Local::Ask(claims),
-        Ok(claims) => {
-            let server_time = memory.state.server_time(now);
-            let reaped = server_time.since(memory.state.reaped_through()) <= REAPER_LAG_MAX;
-            match judge_time(&claims, server_time) {
-                Err(refusal) => Local::Deny(refusal),
-                Ok(()) if kind == TokenKind::Session && !reaped => Local::Ask(claims),
-                Ok(()) => Local::Accept(claims),
+    let begun = Begun::<AllGuards>::begin(memory);
+    let judged = begun.judge(memory, token, kind, requirements);
+    judged.answer(memory)
+}
+
+/// A decision's first step: the deadline is in hand.
+///
+/// The steps of a decision are values of their own, so that their order can't be mistaken and a
+/// simulator can hold a thread up between any two of them.
+#[derive(Debug)]
+#[must_use]
+pub struct Begun<G = AllGuards> {
+    deadline: BootInstant,
+    /// The clock, where it isn't read last.
+    early: BootInstant,
+    guards: PhantomData<G>,
+}
+
+impl<G: Guards> Begun<G> {
+    /// Loads the deadline.
+    #[inline]
+    pub fn begin(memory: &Memory<'_>) -> Self {
+        let early = if G::CLOCK_LAST {
+            BootInstant::default()
+        } else {
+            memory.clock.boot()
+        };
+        Self {
+            deadline: memory.state.deadline(),
+            early,
+            guards: PhantomData,
+        }
+    }
+
+    /// Verifies and looks up.
+    #[inline]
+    pub fn judge(
+        self,
+        memory: &Memory<'_>,
+        token: &str,
+        kind: TokenKind,
+        requirements: &Requirements,
+    ) -> Judged<G> {
+        let verified = memory.verifier.verify(token, kind, &memory.state.keys());
+        Judged {
+            begun: self,
+            kind,
+            verified: verified.and_then(|claims| judge::<G>(memory.state, claims, requirements)),
+        }
+    }
+}
+
+/// A decision's second step: the token has been judged by what was known since.
+#[derive(Debug)]
+#[must_use]
+pub struct Judged<G = AllGuards> {
+    begun: Begun<G>,
+    kind: TokenKind,
+    verified: Result<Claims, Refusal>,
+}
+
+impl<G: Guards> Judged<G> {
+    /// Reads the clock and answers.
+    #[inline]
+    pub fn answer(self, memory: &Memory<'_>) -> Local {
+        let deadline = if G::DEADLINE_FIRST {
+            self.begun.deadline
+        } else {
+            memory.state.deadline()
+        };
+        let now = if G::CLOCK_LAST {
+            memory.clock.boot()
+        } else {
+            self.begun.early
+        };
+        let leased = now < deadline;
+        match self.verified {
+            // A key may be unknown because nothing has been heard for too long.
+            Err(Refusal::UnknownKey) if !leased => Local::Blind,
+            Err(refusal) => Local::Deny(refusal),
+            Ok(claims) if !leased => Local::Ask(claims),
+            Ok(claims) => {
+                let server_time = memory.state.server_time(now);
+                let reaped = server_time.since(memory.state.reaped_through()) <= REAPER_LAG_MAX;
+                match judge_time(&claims, server_time) {
+                    Err(refusal) => Local::Deny(refusal),
+                    Ok(()) if self.kind == TokenKind::Session && !reaped => Local::Ask(claims),
+                    Ok(()) => Local::Accept(claims),
+                }
             }
         }
     }
@@ -107,27 +180,37 @@ pub async fn validate(
 }
 
 async fn ask(bus: &dyn Bus, within: Duration, claims: Claims) -> Verdict {
-    let query = CheckQuery {
-        tenant: claims.tenant.clone(),
-        session: claims.session,
-        serial: claims.serial,
-        key: claims.key.clone(),
-    };
+    let query = query(&claims);
     match bus.request(BusRequest::Check(query), within).await {
-        Ok(BusReply::Check(CheckVerdict::Alive { server_time })) => {
-            match judge_time(&claims, server_time) {
-                Ok(()) => Verdict::Accept(claims),
-                Err(refusal) => Verdict::Deny(refusal),
-            }
-        }
-        Ok(BusReply::Check(CheckVerdict::Dead)) => Verdict::Deny(Refusal::Ended),
-        Ok(BusReply::Check(CheckVerdict::UnknownKey)) => Verdict::Deny(Refusal::UnknownKey),
+        Ok(BusReply::Check(verdict)) => conclude(claims, verdict),
         // Any other answer, or none, is no yes.
         Ok(_) | Err(_) => Verdict::Unavailable,
     }
 }
 
-fn judge(
+/// What the authority is asked about a token that [`decide`] could not judge alone.
+pub fn query(claims: &Claims) -> CheckQuery {
+    CheckQuery {
+        tenant: claims.tenant.clone(),
+        session: claims.session,
+        serial: claims.serial,
+        key: claims.key.clone(),
+    }
+}
+
+/// What the authority's answer means for the token.
+pub fn conclude(claims: Claims, verdict: CheckVerdict) -> Verdict {
+    match verdict {
+        CheckVerdict::Alive { server_time } => match judge_time(&claims, server_time) {
+            Ok(()) => Verdict::Accept(claims),
+            Err(refusal) => Verdict::Deny(refusal),
+        },
+        CheckVerdict::Dead => Verdict::Deny(Refusal::Ended),
+        CheckVerdict::UnknownKey => Verdict::Deny(Refusal::UnknownKey),
+    }
+}
+
+fn judge<G: Guards>(
     state: &RevocationState,
     claims: Claims,
     requirements: &Requirements,
@@ -135,7 +218,7 @@ fn judge(
     if !claims.audience.contains(&requirements.audience) {
         return Err(Refusal::Audience);
     }
-    match state.standing(&claims.tenant, claims.serial) {
+    match state.standing_under::<G>(&claims.tenant, claims.serial) {
         Standing::Live => Ok(claims),
         Standing::Ended => Err(Refusal::Ended),
     }

@@ -4,11 +4,13 @@
 //! Locks are taken in one order everywhere, so that no two transactions wait for each other:
 //! session rows by id first, the log's head last.
 
+mod adjust;
 mod end;
 mod rotate;
 mod service_key;
 mod signing_key;
 mod start;
+mod step_up;
 
 use sea_orm::ConnectionTrait;
 use session_domain::port::{Change, Outcome, PortError};
@@ -22,6 +24,10 @@ pub(crate) async fn apply<C: ConnectionTrait>(
         Change::Start(change) => Outcome::Start(start::start(db, *change).await?),
         Change::Rotate(change) => Outcome::Rotate(rotate::rotate(db, change).await?),
         Change::End(change) => Outcome::End(end::end(db, change).await?),
+        Change::Extend(change) => Outcome::Extend(adjust::extend(db, change).await?),
+        Change::Update(change) => Outcome::Update(adjust::update(db, *change).await?),
+        Change::StepUp(change) => Outcome::StepUp(step_up::step_up(db, *change).await?),
+        Change::Touch(change) => Outcome::Touch(adjust::touch(db, change).await?),
         Change::AddSigningKey(change) => Outcome::Key(signing_key::add(db, change).await?),
         Change::AddServiceKey(change) => Outcome::ServiceKey(service_key::add(db, change).await?),
     })

@@ -4,7 +4,7 @@ use session_domain::port::{PortError, Rotate, RotateOutcome};
 use session_domain::session::{EndReason, RefreshVerdict, Session};
 
 use super::end::end_all;
-use crate::{events, sessions};
+use crate::{events, moves, sessions};
 
 /// Rotates a session's refresh token, or ends the session where the token was used before.
 pub(super) async fn rotate<C: ConnectionTrait>(
@@ -53,7 +53,7 @@ async fn move_on<C: ConnectionTrait>(
     let moved = session
         .rotate(change.at, change.actor.clone())
         .map_err(|_| PortError::fatal("rotate a refresh token", "judged as active, but ended"))?;
-    sessions::store_rotation(db, &moved.session).await?;
+    moves::store_rotation(db, &moved.session).await?;
     events::append(db, &[moved.event]).await?;
     Ok(moved.session)
 }

@@ -85,9 +85,9 @@ impl Instance {
         let reader = std::thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
                 if let Ok(event) = serde_json::from_str::<Value>(&line)
-                    && event["fields"]["message"] == "ready"
+                    && event["message"] == "ready"
                 {
-                    let _ = said.send(event["fields"].clone());
+                    let _ = said.send(event.clone());
                 }
                 let mut log = kept.lock().expect("the log");
                 log.push_str(&line);

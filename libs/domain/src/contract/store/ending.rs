@@ -95,7 +95,7 @@ pub async fn another_tenant_finds_nothing((store, log): Pair) {
     let query = ListQuery {
         tenant: other.clone(),
         user: sample::user("alice"),
-        status: ShownStatus::Active,
+        status: Some(ShownStatus::Active),
         after: None,
         limit: 10,
     };

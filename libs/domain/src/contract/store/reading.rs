@@ -19,7 +19,7 @@ pub async fn a_list_is_paged_without_gap_or_double((store, _): Pair) {
             let query = ListQuery {
                 tenant: TenantId::default(),
                 user: sample::user("alice"),
-                status: ShownStatus::Active,
+                status: Some(ShownStatus::Active),
                 after,
                 limit,
             };

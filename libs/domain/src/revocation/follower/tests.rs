@@ -1,7 +1,7 @@
 use super::*;
 use crate::contract::sample::tenant;
 use crate::ids::Serial;
-use crate::revocation::Standing;
+use crate::revocation::{ListBits, Snapshot, Standing};
 use crate::time::Timestamp;
 use uuid::Uuid;
 
@@ -156,7 +156,15 @@ fn joining_takes_what_was_published_meanwhile_and_the_lists() {
             .poll(world.now)
             .contains(&FollowerAction::FetchList(2))
     );
+    let older = ListBits {
+        head: head(3),
+        list: 2,
+        bits: vec![],
+    };
+    world.follower.on_list(world.now, &older);
+    assert!(!world.holds_lease(), "a list older than the snapshot");
     let bits = ListBits {
+        head: head(4),
         list: 2,
         bits: vec![0b10],
     };

@@ -67,7 +67,7 @@ impl List {
         let query = ListQuery {
             tenant: tenant.clone(),
             user: user.clone(),
-            status: status.0.unwrap_or(StatusView::Active).into(),
+            status: Some(status.0.unwrap_or(StatusView::Active).into()),
             after,
             limit: limit.0.unwrap_or(PAGE_DEFAULT),
         };

@@ -23,7 +23,7 @@ pub(super) struct Refresh;
 #[oai(deny_unknown_fields)]
 struct RefreshSession {
     /// As it was handed out.
-    #[oai(validator(max_length = 512))]
+    #[oai(validator(max_length = 8192))]
     refresh_token: String,
 }
 

@@ -1,0 +1,102 @@
+//! Everything that can change what the store holds, one file each, and what comes of it.
+
+mod adjust;
+mod end;
+mod keys;
+mod rotate;
+mod start;
+mod step_up;
+mod touch;
+
+pub use adjust::*;
+pub use end::*;
+pub use keys::*;
+pub use rotate::*;
+pub use start::*;
+pub use step_up::*;
+pub use touch::*;
+
+/// Everything that can change what the store holds.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// See [`Start`].
+    Start(Box<Start>),
+    /// See [`Rotate`].
+    Rotate(Rotate),
+    /// See [`End`].
+    End(End),
+    /// See [`Extend`].
+    Extend(Extend),
+    /// See [`Update`].
+    Update(Box<Update>),
+    /// See [`StepUp`].
+    StepUp(Box<StepUp>),
+    /// See [`Touch`].
+    Touch(Touch),
+    /// See [`AddSigningKey`].
+    AddSigningKey(AddSigningKey),
+    /// See [`AddServiceKey`].
+    AddServiceKey(AddServiceKey),
+}
+
+/// What came of a [`Change`], in its variant.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Of [`Change::Start`].
+    Start(StartOutcome),
+    /// Of [`Change::Rotate`].
+    Rotate(RotateOutcome),
+    /// Of [`Change::End`].
+    End(EndOutcome),
+    /// Of [`Change::Extend`].
+    Extend(ExtendOutcome),
+    /// Of [`Change::Update`].
+    Update(UpdateOutcome),
+    /// Of [`Change::StepUp`].
+    StepUp(StepUpOutcome),
+    /// Of [`Change::Touch`].
+    Touch(TouchOutcome),
+    /// Of [`Change::AddSigningKey`].
+    Key(KeyOutcome),
+    /// Of [`Change::AddServiceKey`].
+    ServiceKey(ServiceKeyOutcome),
+}
+
+/// A change whose outcome's type is known, so that no caller handles outcomes of other changes.
+pub trait Transition: Into<Change> {
+    /// What comes of it.
+    type Outcome;
+
+    /// Takes the outcome of this kind of change out of the general one.
+    fn outcome(outcome: Outcome) -> Option<Self::Outcome>;
+}
+
+macro_rules! transition {
+    ($($change:ident => $variant:ident, $result:ident);* $(;)?) => {$(
+        impl From<$change> for Change {
+            fn from(change: $change) -> Self {
+                Self::$change(change.into())
+            }
+        }
+        impl Transition for $change {
+            type Outcome = $result;
+            fn outcome(outcome: Outcome) -> Option<$result> {
+                match outcome {
+                    Outcome::$variant(result) => Some(result),
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+transition! {
+    Start => Start, StartOutcome;
+    Rotate => Rotate, RotateOutcome;
+    End => End, EndOutcome;
+    Extend => Extend, ExtendOutcome;
+    Update => Update, UpdateOutcome;
+    StepUp => StepUp, StepUpOutcome;
+    Touch => Touch, TouchOutcome;
+    AddSigningKey => Key, KeyOutcome;
+    AddServiceKey => ServiceKey, ServiceKeyOutcome;
+}
