@@ -17,9 +17,9 @@ run: ## Runs the whole service in one process, its data in ./var
 	@$(CARGO) build -j $(JOBS) -p session-standalone
 	@$(CARGO) run -q -p session-standalone -- --data-dir $(DATA_DIR)
 
-demo: ## Shows what the service does, in a minute, with a throw-away instance
+demo: ## Plays a day of one user on four devices against what `make run` started
 	@$(CARGO) build -j $(JOBS) -p session-standalone --bins
-	@$(CARGO) run -q -p session-standalone --bin session-demo
+	@$(CARGO) run -q -p session-standalone --bin session-demo -- --service-key-file $(DATA_DIR)/service-key
 
 test: ## Runs all tests
 	$(CARGO) test --workspace -j $(JOBS) --no-fail-fast
@@ -27,7 +27,7 @@ test: ## Runs all tests
 check: ## Checks formatting, lints, layers, documentation and dependencies
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets -j $(JOBS) -- -D warnings
-	$(CARGO) test -q -p session-testkit -j $(JOBS)
+	$(CARGO) test -q -p session-testkit --test layers --test documents -j $(JOBS)
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps -q -j $(JOBS)
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
 		$(CARGO) deny --all-features check; \
@@ -36,7 +36,11 @@ check: ## Checks formatting, lints, layers, documentation and dependencies
 	fi
 
 generate: ## Writes everything that is generated: the files are committed, CI finds forgotten ones
-	@# Add a line for each generated file. It must come out the same on every machine.
+	@$(CARGO) build -q -j $(JOBS) -p session-standalone
+	@mkdir -p target
+	@$(CARGO) run -q -p session-standalone -- openapi > target/openapi.json
+	@$(CARGO) run -q -p session-standalone -- settings > target/settings.md
+	@mv target/openapi.json target/settings.md docs/
 
 deps: ## Fetches all dependencies, so that everything else works without network
 	$(CARGO) fetch --locked

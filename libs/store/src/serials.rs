@@ -45,7 +45,8 @@ async fn read<C: ConnectionTrait, E: EntityTrait>(
     let select = select
         .select_only()
         .column(serial)
-        .filter(serial.gte(bound(from)).and(serial.lt(bound(to))))
+        .filter(serial.gte(bound(from)))
+        .filter(serial.lt(bound(to)))
         .order_by_asc(serial)
         .limit(limit);
     let serials = select.into_tuple::<i64>().all(db).await;

@@ -57,7 +57,11 @@ fn links_within_the_project_lead_somewhere() {
             }
         }
     }
-    assert!(broken.is_empty(), "broken links:\n  {}", broken.join("\n  "));
+    assert!(
+        broken.is_empty(),
+        "broken links:\n  {}",
+        broken.join("\n  ")
+    );
 }
 
 #[test]
@@ -77,5 +81,9 @@ fn commands_that_are_named_exist() {
             }
         }
     }
-    assert!(missing.is_empty(), "no such target:\n  {}", missing.join("\n  "));
+    assert!(
+        missing.is_empty(),
+        "no such target:\n  {}",
+        missing.join("\n  ")
+    );
 }

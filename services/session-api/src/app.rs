@@ -11,9 +11,13 @@ use session_domain::port::{
 };
 use session_domain::revocation::RevocationState;
 use session_domain::usecase::end::EndPorts;
+use session_domain::usecase::extend::AdjustPorts;
 use session_domain::usecase::find::FindPorts;
+use session_domain::usecase::inspect::InspectPorts;
 use session_domain::usecase::refresh::RefreshPorts;
 use session_domain::usecase::start::StartPorts;
+use session_domain::usecase::step_up::StepUpPorts;
+use session_domain::usecase::touch::Activity;
 use session_domain::usecase::validate::{Memory, Requirements};
 
 /// The adapters `session-api` is composed of. Chosen in `main`; nothing below knows which.
@@ -61,6 +65,8 @@ pub struct App {
     /// What this process itself has heard of ends: its callers' tokens are judged by it, under a
     /// lease of its own, like anybody's.
     pub revocations: Arc<RevocationState>,
+    /// Uses of sessions that wait to be written.
+    pub activity: Activity,
     /// Lifetimes, limits, names.
     pub policy: SessionPolicy,
     /// What a caller's own token must be.
@@ -123,6 +129,38 @@ impl App {
             state: &self.revocations,
             verifier: self.ports.verifier.as_ref(),
             clock: self.ports.clock.as_ref(),
+        }
+    }
+
+    /// What extending and updating touch.
+    pub fn adjust_ports(&self) -> AdjustPorts<'_> {
+        AdjustPorts {
+            store: self.ports.store.as_ref(),
+            cache: self.ports.cache.as_ref(),
+            clock: self.ports.clock.as_ref(),
+        }
+    }
+
+    /// What stepping up touches.
+    pub fn step_up_ports(&self) -> StepUpPorts<'_> {
+        StepUpPorts {
+            store: self.ports.store.as_ref(),
+            cache: self.ports.cache.as_ref(),
+            fence: self.fence.as_ref(),
+            signer: self.ports.signer.as_ref(),
+            refresh: self.ports.refresh.as_ref(),
+            clock: self.ports.clock.as_ref(),
+            entropy: self.ports.entropy.as_ref(),
+        }
+    }
+
+    /// What judging a token for a service touches.
+    pub fn inspect_ports(&self) -> InspectPorts<'_> {
+        InspectPorts {
+            memory: self.memory(),
+            bus: self.ports.bus.as_ref(),
+            find: self.find_ports(),
+            activity: &self.activity,
         }
     }
 }

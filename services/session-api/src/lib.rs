@@ -23,6 +23,7 @@ use session_domain::usecase::fence::FenceKeeper;
 use session_domain::usecase::follow::{FollowPorts, follow};
 use session_domain::usecase::ready_keys::{ReadyKeysPorts, ready_keys};
 use session_domain::usecase::serve::{ServePorts, serve};
+use session_domain::usecase::touch::{Activity, touch};
 use session_domain::usecase::validate::Requirements;
 use session_runtime::listen::Listener;
 use session_runtime::private::{Check, Readiness};
@@ -30,6 +31,9 @@ use session_runtime::shutdown::Shutdown;
 
 pub use app::{App, Ports};
 pub use config::Config;
+
+/// How often it is written which sessions were used: for as long a use may be lost with the process.
+const ACTIVITY_TICK: Duration = Duration::from_secs(1);
 
 /// The parts of this process that others in it may share: composed before anything runs.
 pub struct Api {
@@ -44,6 +48,7 @@ impl Api {
         let app = Arc::new(App {
             fence: Arc::clone(&fence) as _,
             revocations: Arc::new(RevocationState::new()),
+            activity: Activity::default(),
             requirements: Requirements {
                 audience: config.policy.issuer.clone(),
             },
@@ -88,7 +93,11 @@ impl Api {
         };
         // Polled in this order: followers are served before the first one, this process's own, asks.
         let serving_followers = self.serve_followers(stop.clone());
-        futures::future::try_join4(serving_followers, self.fence.run(stop), following, serving).await.map(|_| ())
+        let fencing = self.fence.run(stop.clone());
+        let writing = self.write_activity(stop);
+        futures::future::try_join5(serving_followers, fencing, following, writing, serving)
+            .await
+            .map(|_| ())
     }
 
     async fn serve_clients(
@@ -129,6 +138,24 @@ impl Api {
             lease: self.lease,
         };
         serve(&serve_ports, stop).await
+    }
+
+    /// Writes what sessions were used, now and then, and what is left at the end.
+    async fn write_activity(
+        &self,
+        stop: Shared<impl Future<Output = ()>>,
+    ) -> Result<(), PortError> {
+        loop {
+            let wait = tokio::time::timeout(ACTIVITY_TICK, stop.clone());
+            let stopped = wait.await.is_ok();
+            let written = touch(self.app.ports.store.as_ref(), &self.app.activity).await;
+            if let Err(error) = written {
+                tracing::warn!(%error, "activity could not be written; trying again");
+            }
+            if stopped {
+                return Ok(());
+            }
+        }
     }
 
     /// This process judges its own callers under a lease of its own.

@@ -67,7 +67,7 @@ pub async fn run(config: Config, ports: Ports, shutdown: Shutdown) -> Result<(),
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "ended overdue sessions"),
             Err(error) => {
-                tracing::warn!(%error, "overdue sessions could not be ended; trying again")
+                tracing::warn!(%error, "overdue sessions could not be ended; trying again");
             }
         }
     }

@@ -99,7 +99,7 @@ impl Config {
             "An ASN database in MaxMind's format; without one, networks are unknown.",
         );
         let settings = Settings::read(reader);
-        let reaper = session_reaper::Config::read(reader);
+        let reaping = session_reaper::Config::read(reader);
         let log = LogConfig::read(reader);
         let shutdown = Timing::read(reader);
         Ok(Self {
@@ -113,7 +113,7 @@ impl Config {
             geoip_city: geoip_city?,
             geoip_asn: geoip_asn?,
             settings: settings?,
-            reaper: reaper?,
+            reaper: reaping?,
             log: log?,
             shutdown: shutdown?,
         })

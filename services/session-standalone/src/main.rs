@@ -68,7 +68,7 @@ struct Options {
 /// What to print instead of running.
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum Command {
-    /// Prints the API document (OpenAPI), as JSON
+    /// Prints the API document (`OpenAPI`), as JSON
     Openapi,
     /// Prints the table of settings, in Markdown
     Settings,

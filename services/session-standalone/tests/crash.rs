@@ -47,7 +47,7 @@ async fn work(instance: Arc<Instance>, user: String, answered: Arc<Mutex<Answere
                     .bearer_auth(&instance.service_key);
                 match end.send().await {
                     Ok(response) if response.status() == 204 => {
-                        answered.lock().unwrap().ended.push(session)
+                        answered.lock().unwrap().ended.push(session);
                     }
                     _ => return,
                 }

@@ -67,7 +67,10 @@ async fn a_file_that_is_no_database_is_refused_and_left_untouched() {
 async fn what_is_secret_is_readable_by_its_owner_alone() {
     let dir = tempfile::tempdir().unwrap();
     let instance = Instance::start(dir.path());
-    let mut secret = vec![dir.path().join("service-key"), dir.path().join("sessions.db")];
+    let mut secret = vec![
+        dir.path().join("service-key"),
+        dir.path().join("sessions.db"),
+    ];
     secret.extend(
         files(&dir.path().join("secrets"))
             .into_iter()

@@ -11,7 +11,9 @@ use support::Instance;
 async fn a_session_ends_at_its_absolute_end_and_shows_as_expired() {
     let dir = tempfile::tempdir().unwrap();
     let instance = Instance::start_with(dir.path(), |command| {
-        command.env("SESSION_SESSION__ABSOLUTE_LIFETIME", "3s").env("SESSION_REAPER__TICK", "100ms");
+        command
+            .env("SESSION_SESSION__ABSOLUTE_LIFETIME", "3s")
+            .env("SESSION_REAPER__TICK", "100ms");
     });
     let session = instance.sign_in("alice").await;
     assert_eq!(instance.validate(&session.access).await, 200);
@@ -19,24 +21,37 @@ async fn a_session_ends_at_its_absolute_end_and_shows_as_expired() {
     tokio::time::sleep(Duration::from_millis(3_500)).await;
     assert_eq!(instance.validate(&session.access).await, 401);
     assert_eq!(instance.validate_cookie(&session.cookie).await, 401);
-    assert_eq!(instance.refresh(&session.refresh).await.status().as_u16(), 401);
+    assert_eq!(
+        instance.refresh(&session.refresh).await.status().as_u16(),
+        401
+    );
     let path = format!("/api/v1/sessions/{}", session.id);
-    let request = instance.request(reqwest::Method::GET, &path).bearer_auth(&instance.service_key);
+    let request = instance
+        .request(reqwest::Method::GET, &path)
+        .bearer_auth(&instance.service_key);
     let shown: Value = request.send().await.unwrap().json().await.unwrap();
-    assert_eq!((shown["status"].as_str(), shown["end_reason"].as_str()), (Some("expired"), Some("expired")));
+    assert_eq!(
+        (shown["status"].as_str(), shown["end_reason"].as_str()),
+        (Some("expired"), Some("expired"))
+    );
 }
 
 #[tokio::test]
 async fn an_idle_session_ends_although_its_tokens_would_live_on() {
     let dir = tempfile::tempdir().unwrap();
     let instance = Instance::start_with(dir.path(), |command| {
-        command.env("SESSION_SESSION__IDLE_TIMEOUT", "2s").env("SESSION_REAPER__TICK", "100ms");
+        command
+            .env("SESSION_SESSION__IDLE_TIMEOUT", "2s")
+            .env("SESSION_REAPER__TICK", "100ms");
     });
     let session = instance.sign_in("alice").await;
     assert_eq!(instance.validate_cookie(&session.cookie).await, 200);
     // Refreshing in the background is not being used by a person.
     tokio::time::sleep(Duration::from_millis(1_000)).await;
-    assert_eq!(instance.refresh(&session.refresh).await.status().as_u16(), 200);
+    assert_eq!(
+        instance.refresh(&session.refresh).await.status().as_u16(),
+        200
+    );
     tokio::time::sleep(Duration::from_millis(1_600)).await;
     assert_eq!(instance.validate_cookie(&session.cookie).await, 401);
     assert_eq!(instance.validate(&session.access).await, 401);

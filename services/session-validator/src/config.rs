@@ -7,6 +7,6 @@ use crate::authz::CookieRules;
 pub struct Config {
     /// The audience a token must be for.
     pub audience: String,
-    /// Which cookie holds the session token, and from where it may open WebSockets.
+    /// Which cookie holds the session token, and from where it may open `WebSockets`.
     pub cookie: CookieRules,
 }

@@ -2,20 +2,24 @@
 //!
 //! Cases with many calls at once matter most on engines that run them in parallel.
 
+mod adjusting;
 mod ending;
 mod keys;
 mod reading;
 mod refreshing;
 mod starting;
+mod stepping_up;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use adjusting::*;
 pub use ending::*;
 pub use keys::*;
 pub use reading::*;
 pub use refreshing::*;
 pub use starting::*;
+pub use stepping_up::*;
 
 use super::sample;
 use crate::event::Actor;
@@ -56,9 +60,22 @@ suite!(($) Pair, store, session_store_contract:
     ending_in_batches_says_when_more_is_left,
     a_large_batch_is_split_into_entries,
     only_the_overdue_are_ended_and_for_their_reason,
+    // adjusting
+    an_extension_is_kept_and_clamped,
+    what_is_over_or_elsewhere_is_not_changed,
+    an_update_is_kept_and_leaves_the_rest,
+    one_of_many_updates_for_a_version_wins,
+    use_moves_forward_only,
+    parallel_moves_each_make_a_version,
+    // stepping up
+    a_step_up_ends_the_old_serial,
+    earlier_refresh_tokens_die_without_a_verdict,
+    a_step_up_beside_a_refresh_wins,
+    what_is_over_is_not_stepped_up,
     // reading
     a_list_is_paged_without_gap_or_double,
     a_list_shows_one_status_of_one_user,
+    a_list_of_every_status_is_paged_as_one,
     // keys
     replicas_that_start_together_agree_on_one_key,
     a_signing_key_is_kept_and_announced_once,

@@ -25,6 +25,8 @@ pub struct FollowerConfig {
     pub gap_patience: Duration,
     /// How long a request may go unanswered before it is made again.
     pub request_patience: Duration,
+    /// How soon a request is made again that is known to have failed.
+    pub retry_after: Duration,
     /// At most this many entries wait for a gap before them to be filled.
     pub buffer_max: usize,
 }
@@ -34,6 +36,7 @@ impl Default for FollowerConfig {
         Self {
             gap_patience: Duration::from_millis(20),
             request_patience: Duration::from_secs(1),
+            retry_after: Duration::from_millis(100),
             buffer_max: 10_000,
         }
     }
@@ -192,6 +195,18 @@ impl<G: Guards> Follower<G> {
         self.state.set_deadline(BootInstant(0));
         self.candidates.clear();
         self.asked.clear();
+    }
+
+    /// A request came to nothing: nobody serves yet, say. It is made again soon, where it is needed
+    /// to answer at all.
+    pub fn on_request_failed(&mut self, now: BootInstant) {
+        let soon = now.plus(self.config.retry_after);
+        if now >= self.state.deadline() {
+            self.renew_at = self.renew_at.min(soon);
+        }
+        if matches!(self.phase, Phase::Joining { .. }) {
+            self.join_at = self.join_at.min(soon);
+        }
     }
 
     /// A grant, or the reason there is none.

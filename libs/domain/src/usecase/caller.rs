@@ -55,6 +55,14 @@ impl Caller {
         }
     }
 
+    /// The session this caller acts through, if one.
+    pub const fn session(&self) -> Option<SessionId> {
+        match self {
+            Self::User { session, .. } => Some(*session),
+            Self::Service(_) => None,
+        }
+    }
+
     /// Why a session ends that this caller ends.
     pub fn end_reason(&self, target: SessionId) -> EndReason {
         match self {

@@ -8,7 +8,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use futures::{pin_mut, select_biased};
 
 use crate::port::{Bus, BusReply, BusRequest, Clock, PortError, Timer};
-use crate::revocation::{Follower, FollowerAction};
+use crate::revocation::{Acknowledgement, Follower, FollowerAction};
 
 /// How long a request to the authority may take.
 const REQUEST_WITHIN: Duration = Duration::from_secs(2);
@@ -79,7 +79,11 @@ pub async fn follow(
 }
 
 /// The request an action makes, or the acknowledgement it sends.
-fn request_of(action: FollowerAction) -> Result<BusRequest, crate::revocation::Acknowledgement> {
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "an action is carried out once"
+)]
+fn request_of(action: FollowerAction) -> Result<BusRequest, Acknowledgement> {
     match action {
         FollowerAction::RequestGrant(request) => Ok(BusRequest::Grant(request)),
         FollowerAction::FetchSnapshot => Ok(BusRequest::Snapshot),
@@ -96,6 +100,8 @@ fn on_reply(follower: &mut Follower, clock: &dyn Clock, reply: Option<BusReply>)
         Some(BusReply::Entries(entries)) => follower.on_publication(now, entries),
         Some(BusReply::Snapshot(snapshot)) => follower.on_snapshot(now, &snapshot),
         Some(BusReply::List(bits)) => follower.on_list(now, &bits),
-        Some(BusReply::Released | BusReply::Check(_) | BusReply::Unavailable) | None => {}
+        Some(BusReply::Unavailable) | None => follower.on_request_failed(now),
+        // Answers to what was never asked.
+        Some(BusReply::Released | BusReply::Check(_)) => {}
     }
 }

@@ -45,13 +45,15 @@ mod layers;
 mod mistakes;
 mod reader;
 mod render;
+mod value;
 
 pub use args::ConfigArgs;
 pub use duration::duration;
 pub use layers::Layers;
 pub use mistakes::{Mistake, Mistaken, Mistakes, exit_on_mistakes};
-pub use reader::{Field, Reader, Value};
+pub use reader::{Field, Reader};
 pub use render::{docs_table, print_config};
+pub use value::Value;
 
 /// A configuration that was read without a mistake.
 #[derive(Debug, Clone)]

@@ -291,3 +291,15 @@ fn a_mistake_across_fields_stops_the_loading() {
         "1 mistake in the configuration:\n  count: must be at least 5"
     );
 }
+
+#[test]
+fn two_parts_may_read_the_same_field() {
+    let twice = |reader: &mut Reader| {
+        let (one, two) = (read(reader), read(reader));
+        Ok((one?, two?))
+    };
+    let loaded = load(named(), twice).unwrap();
+    assert_eq!(loaded.fields.len(), 7);
+    let wrong = named().environment([("SESSION_COUNT", "0")]);
+    assert_eq!(load(wrong, twice).unwrap_err().0.len(), 1);
+}

@@ -6,6 +6,7 @@ pub mod cookie;
 mod cursor;
 mod health;
 mod jwks;
+mod merged;
 mod problem;
 mod requests;
 mod sessions;
@@ -20,6 +21,7 @@ use poem::{Endpoint, EndpointExt, Response, Route};
 use poem_openapi::{OpenApi, OpenApiService};
 
 use crate::app::App;
+use merged::Merged;
 use requests::Requests;
 
 /// Everything the public listener serves.
@@ -46,7 +48,7 @@ pub fn document() -> String {
 }
 
 fn service() -> OpenApiService<impl OpenApi, ()> {
-    let operations = (sessions::operations(), jwks::Jwks, health::Health);
+    let operations = Merged((sessions::operations(), jwks::Jwks, health::Health));
     OpenApiService::new(operations, "Session service", env!("CARGO_PKG_VERSION")).description(
         "Sessions for login systems: start one once a user has been authenticated, and end it so that no \
          validator anywhere accepts it from the moment the call returns.",

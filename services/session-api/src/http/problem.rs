@@ -146,6 +146,11 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, code, detail)
     }
 
+    /// 409: the session is over, so nothing can be changed of it.
+    pub fn session_ended() -> Self {
+        Self::conflict("session_ended", "The session is over.")
+    }
+
     /// 413: the body is too large.
     pub fn too_large() -> Self {
         Self::new(

@@ -168,7 +168,7 @@ impl SessionView {
 }
 
 /// A moment as RFC 3339 shows it; one outside its years is shown as 1970.
-fn date(at: Timestamp) -> OffsetDateTime {
+pub(super) fn date(at: Timestamp) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.0) * 1_000)
         .unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }

@@ -2,12 +2,15 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+pub mod api;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -51,17 +54,20 @@ pub fn command(data_dir: &Path) -> Command {
 /// Runs a program that is expected to refuse to start.
 pub fn refused(mut command: Command) -> Output {
     let mut child = command.spawn().expect("the program is there");
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while child.try_wait().expect("a child").is_none() {
-        if Instant::now() > deadline {
-            child.kill().expect("a child");
-            panic!(
-                "the program should have refused to start: {:?}",
-                child.wait_with_output()
-            );
+    // Killed after this long, should it start after all.
+    let pid = rustix::process::Pid::from_child(&child);
+    let (ended, waiting) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        if waiting.recv_timeout(Duration::from_secs(20)) == Err(RecvTimeoutError::Timeout) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    });
+    let status = child.wait().expect("a child");
+    drop(ended);
+    assert!(
+        status.code().is_some(),
+        "the program should have refused to start"
+    );
     child.wait_with_output().expect("a child")
 }
 

@@ -44,19 +44,18 @@ pub fn credential<'a>(
     headers: &'a HeaderMap,
     rules: &CookieRules,
 ) -> Result<Presented<'a>, NoCredential> {
-    match bearer(headers)? {
-        Some(token) => Ok(Presented {
+    if let Some(token) = bearer(headers)? {
+        Ok(Presented {
             kind: TokenKind::Access,
             token,
-        }),
-        None => {
-            let token = cookie(headers, &rules.name)?.ok_or(NoCredential::Absent)?;
-            check_origin(headers, rules)?;
-            Ok(Presented {
-                kind: TokenKind::Session,
-                token,
-            })
-        }
+        })
+    } else {
+        let token = cookie(headers, &rules.name)?.ok_or(NoCredential::Absent)?;
+        check_origin(headers, rules)?;
+        Ok(Presented {
+            kind: TokenKind::Session,
+            token,
+        })
     }
 }
 

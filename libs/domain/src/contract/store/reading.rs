@@ -71,3 +71,43 @@ pub async fn a_list_shows_one_status_of_one_user((store, _): Pair) {
         assert_eq!(shown[0].status.shown(), status);
     }
 }
+
+/// Active, expired and revoked sessions in one list, newest first, page by page.
+pub async fn a_list_of_every_status_is_paged_as_one((store, _): Pair) {
+    for number in 1..=20 {
+        let new = changed(number, "alice", |session| {
+            session.created_at = later(u64::try_from(number % 6).unwrap());
+            session.expires_at = later(if number % 3 == 0 { 30 } else { 3_600 });
+        });
+        let session = started(&store, new).await;
+        if number % 3 == 1 {
+            end_one(&store, "default", session.id).await;
+        }
+    }
+    let overdue = End {
+        why: Why::Overdue,
+        ..end(Targets::Overdue, 100)
+    };
+    assert_eq!(store.apply(overdue).await.unwrap().ended.len(), 6);
+    let query = |after, limit| ListQuery {
+        tenant: TenantId::default(),
+        user: sample::user("alice"),
+        status: None,
+        after,
+        limit,
+    };
+    let all = store.list(&query(None, 100)).await.unwrap();
+    assert_eq!(all.len(), 20);
+    assert!(all.is_sorted_by_key(|session| std::cmp::Reverse((session.created_at, session.id))));
+    let (mut seen, mut after) = (Vec::new(), None);
+    while let Some(page) = Some(store.list(&query(after, 3)).await.unwrap())
+        && let Some(last) = page.last()
+    {
+        after = Some(PagePosition {
+            created_at: last.created_at,
+            id: last.id,
+        });
+        seen.extend(page);
+    }
+    assert_eq!(seen, all);
+}

@@ -288,3 +288,21 @@ fn an_ended_serial_never_lives_again_in_any_history() {
     world.snapshot(0, &[]);
     assert!(world.is_ended(50));
 }
+
+#[test]
+fn a_failed_request_is_made_again_soon_while_there_is_no_lease() {
+    let mut world = World::new();
+    let asked = world.asks();
+    world.follower.on_request_failed(world.now);
+    world.after(FollowerConfig::default().retry_after);
+    assert_eq!(world.follower.counter(), asked + 1);
+
+    let mut world = World::joined(3);
+    let renewal = world.follower.wake_at();
+    world.follower.on_request_failed(world.now);
+    assert_eq!(
+        world.follower.wake_at(),
+        renewal,
+        "a lease in force is renewed in its own time"
+    );
+}

@@ -159,14 +159,8 @@ fn request(
     if ip.is_err() {
         wrong("ip_address", "must be an IPv4 or IPv6 address".into());
     }
-    for (field, values, max) in [("amr", &body.amr, 64), ("audience", &body.audience, 256)] {
-        if values
-            .iter()
-            .any(|value| value.is_empty() || value.len() > max || !value.is_ascii())
-        {
-            wrong(field, format!("each must be 1 to {max} ASCII characters"));
-        }
-    }
+    errors.extend(super::each_ascii("amr", &body.amr, super::AMR_CHARS_MAX));
+    errors.extend(super::each_ascii("audience", &body.audience, 256));
     match (user, ip) {
         (Ok(user), Ok(ip)) if errors.is_empty() => Ok(StartRequest {
             tenant,

@@ -5,17 +5,15 @@ use std::sync::Arc;
 use poem::web::Data;
 use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
-use poem_openapi::payload::Json;
 use session_domain::service_key::Scope;
-use session_domain::usecase::caller::Caller;
 use session_domain::usecase::find::find;
 
+use super::shown::Shown;
 use super::{session_id, tenant};
 use crate::app::App;
 use crate::http::caller::Anybody;
 use crate::http::problem::Problem;
 use crate::http::tags::Tag;
-use crate::http::view::SessionView;
 
 pub(super) struct Get;
 
@@ -37,15 +35,11 @@ impl Get {
         /// The tenant, where a service that isn't tied to one asks; `default` where nobody says.
         #[oai(name = "tenant")]
         asked: Query<Option<String>>,
-    ) -> Result<Json<SessionView>, Problem> {
+    ) -> Result<Shown, Problem> {
         let caller = caller.caller(Scope::Read)?;
         let (id, tenant) = (session_id(&id)?, tenant(&caller, asked.0)?);
         let found = find(&app.find_ports(), &caller, &tenant, id).await?;
         let session = found.ok_or_else(Problem::not_found)?;
-        let current = match caller {
-            Caller::User { session, .. } => Some(session),
-            Caller::Service(_) => None,
-        };
-        Ok(Json(SessionView::new(session, current)))
+        Ok(Shown::new(session, caller.session()))
     }
 }

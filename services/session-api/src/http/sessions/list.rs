@@ -6,7 +6,9 @@ use poem::web::Data;
 use poem_openapi::param::Query;
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
+use session_domain::ids::{SessionId, TenantId, UserId};
 use session_domain::port::ListQuery;
+use session_domain::session::ShownStatus;
 use session_domain::usecase::list::{PAGE_DEFAULT, list};
 
 use crate::app::App;
@@ -20,7 +22,7 @@ pub(super) struct List;
 
 /// One page of sessions.
 #[derive(Object)]
-struct SessionPage {
+pub(super) struct SessionPage {
     /// Newest first.
     sessions: Vec<SessionView>,
     /// Where the next page starts; absent on the last.
@@ -49,13 +51,35 @@ impl List {
         #[oai(validator(max_length = 128))]
         cursor: Query<Option<String>>,
     ) -> Result<Json<SessionPage>, Problem> {
-        let User {
-            tenant,
-            user,
-            session: current,
-            ..
-        } = caller;
-        let after = match cursor.0 {
+        let request = PageRequest {
+            tenant: caller.tenant,
+            user: caller.user,
+            status: Some(status.0.unwrap_or(StatusView::Active).into()),
+            limit: limit.0,
+            cursor: cursor.0,
+        };
+        page(&app, request, Some(caller.session)).await
+    }
+}
+
+/// Which page of whose sessions.
+pub(super) struct PageRequest {
+    pub(super) tenant: TenantId,
+    pub(super) user: UserId,
+    pub(super) status: Option<ShownStatus>,
+    pub(super) limit: Option<u32>,
+    pub(super) cursor: Option<String>,
+}
+
+/// That page, for whoever calls with session `current`.
+pub(super) async fn page(
+    app: &App,
+    request: PageRequest,
+    current: Option<SessionId>,
+) -> Result<Json<SessionPage>, Problem> {
+    let (tenant, user) = (request.tenant, request.user);
+    let after =
+        match request.cursor {
             None => None,
             Some(text) => {
                 let position = cursor::decode(&text, &tenant, &user);
@@ -64,24 +88,23 @@ impl List {
                 })?)
             }
         };
-        let query = ListQuery {
-            tenant: tenant.clone(),
-            user: user.clone(),
-            status: Some(status.0.unwrap_or(StatusView::Active).into()),
-            after,
-            limit: limit.0.unwrap_or(PAGE_DEFAULT),
-        };
-        let page = list(app.ports.store.as_ref(), query).await?;
-        let next_cursor = page
-            .next
-            .map(|position| cursor::encode(position, &tenant, &user));
-        let sessions = page
-            .sessions
-            .into_iter()
-            .map(|session| SessionView::new(session, Some(current)));
-        Ok(Json(SessionPage {
-            sessions: sessions.collect(),
-            next_cursor,
-        }))
-    }
+    let query = ListQuery {
+        tenant: tenant.clone(),
+        user: user.clone(),
+        status: request.status,
+        after,
+        limit: request.limit.unwrap_or(PAGE_DEFAULT),
+    };
+    let page = list(app.ports.store.as_ref(), query).await?;
+    let next_cursor = page
+        .next
+        .map(|position| cursor::encode(position, &tenant, &user));
+    let sessions = page
+        .sessions
+        .into_iter()
+        .map(|session| SessionView::new(session, current));
+    Ok(Json(SessionPage {
+        sessions: sessions.collect(),
+        next_cursor,
+    }))
 }

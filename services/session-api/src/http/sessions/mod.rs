@@ -4,18 +4,24 @@ mod create;
 mod credentials;
 mod current;
 mod end;
+mod extend;
 mod get;
 mod list;
+mod of_user;
 mod refresh;
 mod revoke;
 mod revoke_others;
+mod shown;
+mod step_up;
+mod update;
+mod validate;
 
 use poem_openapi::OpenApi;
 use session_domain::ids::{SessionId, TenantId};
 use session_domain::usecase::caller::Caller;
 use session_domain::usecase::end::EndError;
 
-use super::problem::Problem;
+use super::problem::{FieldError, Problem};
 
 /// All of them.
 pub(super) fn operations() -> impl OpenApi {
@@ -28,6 +34,11 @@ pub(super) fn operations() -> impl OpenApi {
         revoke::Revoke,
         revoke_others::RevokeOthers,
         refresh::Refresh,
+        extend::Extend,
+        update::Update,
+        step_up::StepUp,
+        of_user::OfUser,
+        validate::Validate,
     )
 }
 
@@ -44,6 +55,18 @@ fn tenant(caller: &Caller, asked: Option<String>) -> Result<TenantId, Problem> {
         asked.map_err(|error| Problem::invalid("tenant", format!("must be {}", error.rule)))?;
     // Another tenant's things don't exist for this caller.
     caller.tenant(asked).ok_or_else(Problem::not_found)
+}
+
+/// How long the name of an authentication method may be.
+const AMR_CHARS_MAX: usize = 64;
+
+/// What is wrong with a list of which each must be 1 to `max` ASCII characters.
+fn each_ascii(field: &str, values: &[String], max: usize) -> Option<FieldError> {
+    let fits = |value: &String| (1..=max).contains(&value.len()) && value.is_ascii();
+    (!values.iter().all(fits)).then(|| FieldError {
+        field: field.to_owned(),
+        message: format!("each must be 1 to {max} ASCII characters"),
+    })
 }
 
 impl From<EndError> for Problem {

@@ -8,7 +8,6 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Deserialize;
 use session_domain::service_key::Scope;
-use session_domain::usecase::caller::Caller;
 use session_domain::usecase::end::end;
 
 use super::{session_id, tenant};
@@ -68,12 +67,8 @@ impl Revoke {
         let caller = caller.caller(Scope::Revoke)?;
         let (id, tenant) = (session_id(&id)?, tenant(&caller, asked.0)?);
         let ended = end(&app.end_ports(), &caller, &tenant, id, body.value.reason).await?;
-        let current = match caller {
-            Caller::User { session, .. } => Some(session),
-            Caller::Service(_) => None,
-        };
         Ok(Revoked::Done(
-            Json(SessionView::new(ended.session, current)),
+            Json(SessionView::new(ended.session, caller.session())),
             ended.seq.0,
         ))
     }

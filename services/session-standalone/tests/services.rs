@@ -1,0 +1,182 @@
+//! What services ask over HTTP: any user's sessions, and whether a token is good.
+
+mod support;
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use support::Instance;
+use support::api::{answer, problem};
+
+#[tokio::test]
+async fn a_service_pages_through_any_users_sessions() {
+    let dir = tempfile::tempdir().unwrap();
+    let instance = Instance::start(dir.path());
+    let user = "Zoë / müller+1@x?y#z%41";
+    for _ in 0..7 {
+        instance.sign_in(user).await;
+    }
+    let last = instance.sign_in(user).await;
+    instance.sign_in("somebody else").await;
+    assert_eq!(instance.end(&last.id).await, 204);
+    let name: String = user.bytes().map(|byte| format!("%{byte:02X}")).collect();
+
+    for (path, count) in [
+        (format!("/sessions/user/{name}"), 8),
+        (format!("/sessions/user/{name}/active"), 7),
+    ] {
+        let (mut ids, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = format!("{path}?limit=3{cursor}");
+            let page = answer(instance.service(Method::GET, &page), 200).await;
+            for session in page["sessions"].as_array().unwrap() {
+                assert_eq!(session["user_id"], user);
+                ids.push(session["id"].as_str().unwrap().to_owned());
+            }
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(ids.len(), count);
+        assert!(
+            ids.is_sorted_by(|one, other| one > other),
+            "newest first, none twice"
+        );
+        assert_eq!(ids.contains(&last.id), count == 8);
+    }
+    let revoked = format!("/sessions/user/{name}?status=revoked");
+    let revoked = answer(instance.service(Method::GET, &revoked), 200).await;
+    assert_eq!(revoked["sessions"].as_array().unwrap().len(), 1);
+    let nobody = answer(instance.service(Method::GET, "/sessions/user/nobody"), 200).await;
+    assert_eq!(nobody["sessions"], json!([]));
+    let elsewhere = format!("/sessions/user/{name}?tenant=other");
+    assert_eq!(
+        answer(instance.service(Method::GET, &elsewhere), 200).await["sessions"],
+        json!([])
+    );
+    let bad = instance.service(Method::GET, "/sessions/user/nobody?cursor=00");
+    assert_eq!(problem(bad, 400).await, "invalid_request");
+}
+
+#[tokio::test]
+async fn a_service_learns_whether_a_token_is_good_and_nothing_of_one_that_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let instance = Instance::start(dir.path());
+    let alice = instance.sign_in("alice").await;
+    let bad = json!({"is_valid": false, "security_warnings": []});
+    for path in ["/sessions/validate", "/sessions/security/validate"] {
+        let validate = |token: &str| {
+            let body = json!({"session_token": token, "update_activity": false});
+            answer(instance.service(Method::POST, path).json(&body), 200)
+        };
+        for token in [&alice.cookie, &alice.access] {
+            let good = validate(token).await;
+            assert_eq!(
+                (&good["is_valid"], &good["user_id"]),
+                (&json!(true), &json!("alice"))
+            );
+            assert_eq!(good["session_id"], alice.id.as_str());
+            let left = good["time_remaining_seconds"].as_u64().unwrap();
+            assert!((3_500..=3_600).contains(&left), "{left}");
+        }
+        for token in [&alice.refresh, &instance.service_key, "", "a.b.c"] {
+            assert_eq!(without_nulls(validate(token).await), bad);
+        }
+    }
+    let unknown = instance
+        .service(Method::POST, "/sessions/validate")
+        .json(&json!({"token": "x"}));
+    assert_eq!(problem(unknown, 400).await, "invalid_request");
+    assert_eq!(instance.end(&alice.id).await, 204);
+    for token in [&alice.cookie, &alice.access] {
+        let body = json!({"session_token": token});
+        let over = answer(
+            instance
+                .service(Method::POST, "/sessions/validate")
+                .json(&body),
+            200,
+        )
+        .await;
+        assert_eq!(without_nulls(over), bad);
+    }
+}
+
+fn without_nulls(mut body: Value) -> Value {
+    body.as_object_mut()
+        .unwrap()
+        .retain(|_, value| !value.is_null());
+    body
+}
+
+#[tokio::test]
+async fn a_validation_counts_as_use_unless_it_says_otherwise() {
+    let dir = tempfile::tempdir().unwrap();
+    let instance = Instance::start(dir.path());
+    let alice = instance.sign_in("alice").await;
+    let validate = |body: Value| {
+        answer(
+            instance
+                .service(Method::POST, "/sessions/validate")
+                .json(&body),
+            200,
+        )
+    };
+    let path = format!("/sessions/user/{}", "alice");
+    let last_seen = async || {
+        let page = answer(instance.service(Method::GET, &path), 200).await;
+        page["sessions"][0]["last_seen_at"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let first = last_seen().await;
+    validate(json!({"session_token": alice.cookie, "update_activity": false})).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(last_seen().await, first);
+    validate(json!({"session_token": alice.cookie})).await;
+    let moved = async {
+        while last_seen().await == first {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), moved)
+        .await
+        .expect("use is written");
+    let shown = answer(
+        instance.service(Method::GET, &format!("/sessions/{}", alice.id)),
+        200,
+    )
+    .await;
+    assert_eq!(shown["version"], 1, "use is no change");
+}
+
+#[tokio::test]
+async fn a_use_noted_before_a_stop_is_written_by_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut instance = Instance::start(dir.path());
+    let alice = instance.sign_in("alice").await;
+    let created = answer(
+        instance.service(Method::GET, &format!("/sessions/{}", alice.id)),
+        200,
+    )
+    .await;
+    let body = json!({"session_token": alice.cookie});
+    answer(
+        instance
+            .service(Method::POST, "/sessions/validate")
+            .json(&body),
+        200,
+    )
+    .await;
+    assert!(instance.terminate().success());
+    drop(instance);
+    let instance = Instance::start(dir.path());
+    let after = answer(
+        instance.service(Method::GET, &format!("/sessions/{}", alice.id)),
+        200,
+    )
+    .await;
+    assert_ne!(after["last_seen_at"], created["last_seen_at"]);
+}
