@@ -9,7 +9,7 @@ use crate::dialect;
 pub(crate) struct Migration;
 
 /// In the order of their creation.
-const TABLES: [(&str, &str); 11] = [
+const TABLES: [(&str, &str); 13] = [
     (
         "schema_info",
         // min_binary: the oldest generation of binaries that may work on this schema.
@@ -38,6 +38,7 @@ const TABLES: [(&str, &str); 11] = [
             authentication TEXT NOT NULL,
             authorization_json TEXT NOT NULL,
             device TEXT NOT NULL,
+            device_id {uuid} NOT NULL,
             network TEXT NOT NULL,
             refresh_generation {number} NOT NULL,
             rotated_at {number} NOT NULL,
@@ -111,7 +112,36 @@ const TABLES: [(&str, &str); 11] = [
             name TEXT NOT NULL,
             tenant TEXT,
             scopes TEXT NOT NULL,
-            created_at {number} NOT NULL
+            created_at {number} NOT NULL,
+            revoked_at {number}
+        )",
+    ),
+    (
+        "devices",
+        // What is the same across the sessions a user started on one device. Sessions refer to it
+        // without a foreign key: they outlive its being forgotten.
+        "CREATE TABLE devices (
+            id {uuid} PRIMARY KEY NOT NULL,
+            tenant TEXT NOT NULL,
+            user_id TEXT NOT NULL,
+            agent TEXT NOT NULL,
+            name TEXT,
+            trusted {number} NOT NULL,
+            first_seen_at {number} NOT NULL,
+            last_seen_at {number} NOT NULL
+        )",
+    ),
+    (
+        "session_counters",
+        // Moved with every change, as counting sessions takes as long as there are sessions. part
+        // spreads one counter over several rows; their sum is what counts.
+        "CREATE TABLE session_counters (
+            tenant TEXT NOT NULL,
+            counter TEXT NOT NULL,
+            label TEXT NOT NULL,
+            part {number} NOT NULL,
+            count {number} NOT NULL,
+            PRIMARY KEY (tenant, counter, label, part)
         )",
     ),
     (
@@ -142,13 +172,15 @@ const TABLES: [(&str, &str); 11] = [
     ),
 ];
 
-const INDEXES: [&str; 6] = [
+const INDEXES: [&str; 7] = [
     // A page of a user's sessions, newest first, is one range; so is counting their active ones.
     "CREATE INDEX sessions_by_user ON sessions (tenant, user_id, status, created_at DESC, id DESC)",
     // What the reaper ends next, and how far it has come.
     "CREATE INDEX sessions_due ON sessions (due_at) WHERE status = 'active'",
     // The bits of a status list.
     "CREATE INDEX sessions_ended ON sessions (serial) WHERE ended_seq IS NOT NULL",
+    // A page of a user's devices, newest first.
+    "CREATE INDEX devices_by_user ON devices (tenant, user_id, first_seen_at DESC, id DESC)",
     // What may be forgotten of the serials left behind.
     "CREATE INDEX superseded_serials_purge ON superseded_serials (purge_after)",
     // What deleting a session looks for.

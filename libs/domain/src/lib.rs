@@ -11,12 +11,14 @@
 pub mod device;
 pub mod event;
 pub mod ids;
+pub mod known_device;
 pub mod policy;
 pub mod port;
 pub mod revocation;
 pub mod secret;
 pub mod service_key;
 pub mod session;
+pub mod stats;
 pub mod time;
 pub mod token;
 pub mod usecase;

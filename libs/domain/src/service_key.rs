@@ -55,6 +55,11 @@ impl Scope {
             Self::Introspect => "introspect",
         }
     }
+
+    /// The scope of that name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == name)
+    }
 }
 
 /// What a service may do.
@@ -128,6 +133,7 @@ mod tests {
             assert!(admin.allow(scope));
             assert_eq!(reader.allow(scope), scope == Scope::Read);
             assert_eq!(serde_json::to_value(scope).unwrap(), scope.as_str());
+            assert_eq!(Scope::from_name(scope.as_str()), Some(scope));
         }
     }
 

@@ -58,6 +58,7 @@ tables! {
         authentication: String,
         authorization_json: String,
         device: String,
+        device_id: Uuid,
         network: String,
         refresh_generation: i64,
         rotated_at: i64,
@@ -128,6 +129,33 @@ tables! {
         tenant: Option<String>,
         scopes: String,
         created_at: i64,
+        revoked_at: Option<i64>,
+    }
+
+    /// Users' devices.
+    device = "devices" {
+        #[sea_orm(primary_key, auto_increment = false)]
+        id: Uuid,
+        tenant: String,
+        user_id: String,
+        agent: String,
+        name: Option<String>,
+        trusted: i64,
+        first_seen_at: i64,
+        last_seen_at: i64,
+    }
+
+    /// How many sessions there are and have been.
+    counter = "session_counters" {
+        #[sea_orm(primary_key, auto_increment = false)]
+        tenant: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        counter: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        label: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        part: i64,
+        count: i64,
     }
 
     /// Requests that were carried out.

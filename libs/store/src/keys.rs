@@ -1,7 +1,10 @@
 //! Signing keys and service keys: rows to domain values and back.
 
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 use session_domain::ids::{KeyId, ServiceKeyId};
 use session_domain::port::{PortError, ServiceKey, StoredSigningKey};
 use session_domain::service_key::KeyHash;
@@ -71,18 +74,84 @@ pub(crate) async fn insert_signing_key<C: ConnectionTrait>(
     Ok(())
 }
 
-/// The service key of that hash.
+/// Writes that a signing key is withdrawn.
+pub(crate) async fn retire_signing_key<C: ConnectionTrait>(
+    db: &C,
+    kid: &KeyId,
+    at: Timestamp,
+) -> Result<(), PortError> {
+    let update = signing_key::Entity::update_many()
+        .col_expr(signing_key::Column::RetiredAt, Expr::value(at.0))
+        .filter(signing_key::Column::Kid.eq(kid.as_str()));
+    let done = update.exec(db).await;
+    done.map_err(failed("retire a signing key"))?;
+    Ok(())
+}
+
+/// The service key of that hash, if it isn't withdrawn.
 pub(crate) async fn service_key<C: ConnectionTrait>(
     db: &C,
     hash: &KeyHash,
 ) -> Result<Option<ServiceKey>, PortError> {
+    let select = service_key::Entity::find()
+        .filter(service_key::Column::Hash.eq(hash.0.to_vec()))
+        .filter(service_key::Column::RevokedAt.is_null());
+    let row = select.one(db).await.map_err(failed("find a service key"))?;
+    row.map(service_key_of).transpose()
+}
+
+/// Whether a service key of that hash is known, withdrawn or not.
+pub(crate) async fn is_service_key<C: ConnectionTrait>(
+    db: &C,
+    hash: &KeyHash,
+) -> Result<bool, PortError> {
     let select = service_key::Entity::find().filter(service_key::Column::Hash.eq(hash.0.to_vec()));
-    let Some(row) = select.one(db).await.map_err(failed("find a service key"))? else {
-        return Ok(None);
-    };
-    Ok(Some(ServiceKey {
+    Ok(select
+        .count(db)
+        .await
+        .map_err(failed("find a service key"))?
+        > 0)
+}
+
+/// Every service key that isn't withdrawn, the oldest first.
+pub(crate) async fn service_keys<C: ConnectionTrait>(db: &C) -> Result<Vec<ServiceKey>, PortError> {
+    let select = service_key::Entity::find()
+        .filter(service_key::Column::RevokedAt.is_null())
+        .order_by_asc(service_key::Column::CreatedAt)
+        .order_by_asc(service_key::Column::Id);
+    let rows = select.all(db).await.map_err(failed("read service keys"))?;
+    rows.into_iter().map(service_key_of).collect()
+}
+
+/// The row of a service key, withdrawn or not, locked until the transaction ends.
+pub(crate) async fn lock_service_key<C: ConnectionTrait>(
+    db: &C,
+    id: ServiceKeyId,
+) -> Result<Option<service_key::Model>, PortError> {
+    let select = service_key::Entity::find_by_id(id.0).lock_exclusive();
+    select.one(db).await.map_err(failed("lock a service key"))
+}
+
+/// Writes that a service key is withdrawn.
+pub(crate) async fn revoke_service_key<C: ConnectionTrait>(
+    db: &C,
+    id: ServiceKeyId,
+    at: Timestamp,
+) -> Result<(), PortError> {
+    let update = service_key::Entity::update_many()
+        .col_expr(service_key::Column::RevokedAt, Expr::value(at.0))
+        .filter(service_key::Column::Id.eq(id.0));
+    let done = update.exec(db).await;
+    done.map_err(failed("revoke a service key"))?;
+    Ok(())
+}
+
+/// The service key of a row.
+pub(crate) fn service_key_of(row: service_key::Model) -> Result<ServiceKey, PortError> {
+    let hash = row.hash.try_into();
+    Ok(ServiceKey {
         id: ServiceKeyId(row.id),
-        hash: *hash,
+        hash: KeyHash(hash.map_err(|_| damaged("a hash that isn't 32 bytes"))?),
         name: row.name,
         tenant: row
             .tenant
@@ -91,7 +160,7 @@ pub(crate) async fn service_key<C: ConnectionTrait>(
             .map_err(damaged)?,
         scopes: from_json(&row.scopes)?,
         created_at: Timestamp(row.created_at),
-    }))
+    })
 }
 
 /// Writes a service key that wasn't there.
@@ -106,6 +175,7 @@ pub(crate) async fn insert_service_key<C: ConnectionTrait>(
         tenant: Set(key.tenant.as_ref().map(|tenant| tenant.as_str().to_owned())),
         scopes: Set(to_json(&key.scopes)?),
         created_at: Set(key.created_at.0),
+        revoked_at: Set(None),
     };
     let done = service_key::Entity::insert(row)
         .exec_without_returning(db)

@@ -11,7 +11,7 @@
 //! | `open.rs`, `check.rs`, `lock.rs` | opening it, and refusing what must not be opened |
 //! | `writer.rs` | one writer; concurrent changes share a transaction and its `fsync` |
 //! | `change/` | one file per change |
-//! | `moves.rs`, `serials.rs`, `sessions.rs`, `keys.rs`, `log.rs`, `leases.rs`, `events.rs` | the statements about each |
+//! | `moves.rs`, `serials.rs`, `sessions.rs`, `devices.rs`, `counters.rs`, `keys.rs`, `log.rs`, `leases.rs`, `events.rs` | the statements about each |
 //! | `rows.rs` | rows to domain values and back |
 //! | `entity.rs` | the tables |
 //! | `dialect.rs` | every difference between the engines |
@@ -21,6 +21,8 @@
 
 mod change;
 mod check;
+mod counters;
+mod devices;
 mod dialect;
 mod entity;
 mod events;

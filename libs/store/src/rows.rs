@@ -49,6 +49,7 @@ pub(crate) fn row(session: &Session, seed: &Secret256) -> Result<ActiveModel, Po
         authentication: Set(to_json(&session.authentication)?),
         authorization_json: Set(to_json(&session.authorization)?),
         device: Set(to_json(&session.device)?),
+        device_id: Set(session.device_id().0),
         network: Set(to_json(&session.network)?),
         refresh_generation: Set(session.refresh.generation.0.into()),
         rotated_at: Set(session.refresh.rotated_at.0),

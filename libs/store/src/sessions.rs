@@ -5,7 +5,7 @@ use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect,
 };
-use session_domain::ids::{SessionId, TenantId, UserId};
+use session_domain::ids::{DeviceId, SessionId, TenantId, UserId};
 use session_domain::port::{ListQuery, PortError};
 use session_domain::session::{Ending, NewSession, Seeded, Session, ShownStatus, Status};
 use session_domain::time::Timestamp;
@@ -143,19 +143,29 @@ pub(crate) async fn lock_least<C: ConnectionTrait>(
     )
 }
 
-/// A user's active sessions but `except`, locked, in the order of ids; those due by `due`, if
-/// given.
+/// Which of a user's sessions: where nothing is said, all.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Among {
+    /// All but this one.
+    pub(crate) except: Option<SessionId>,
+    /// Those due by then.
+    pub(crate) due: Option<Timestamp>,
+    /// Those on this device.
+    pub(crate) device: Option<DeviceId>,
+}
+
+/// A user's active sessions among those named, locked, in the order of ids.
 pub(crate) async fn lock_of_user<C: ConnectionTrait>(
     db: &C,
     tenant: &TenantId,
     user: &UserId,
-    except: Option<SessionId>,
-    due: Option<Timestamp>,
+    among: Among,
     limit: u32,
 ) -> Result<Vec<Session>, PortError> {
     let condition = of_user(tenant, user, ShownStatus::Active)
-        .add_option(except.map(|kept| Column::Id.ne(kept.0)))
-        .add_option(due.map(|due| Column::DueAt.lte(due.0)));
+        .add_option(among.except.map(|kept| Column::Id.ne(kept.0)))
+        .add_option(among.due.map(|due| Column::DueAt.lte(due.0)))
+        .add_option(among.device.map(|device| Column::DeviceId.eq(device.0)));
     let select = Entity::find()
         .filter(condition)
         .order_by_asc(Column::Id)

@@ -5,17 +5,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sea_orm::DatabaseConnection;
 use session_domain::ids::{InstanceId, Seq, Serial, SessionId, TenantId};
+use session_domain::known_device::KnownDevice;
 use session_domain::port::{
-    Change, ListQuery, Outcome, PortError, RevocationLog, ServiceKey, SessionStore,
+    Change, DeviceQuery, ListQuery, Outcome, PortError, RevocationLog, ServiceKey, SessionStore,
     StoredSigningKey,
 };
 use session_domain::revocation::{GrantReply, GrantRequest, Head, Lease, LogEntry, Snapshot};
 use session_domain::service_key::KeyHash;
 use session_domain::session::{Seeded, Session};
+use session_domain::stats::SessionStats;
 
 use crate::lock::FileLock;
 use crate::writer::{WriterCounts, WriterHandle};
-use crate::{keys, leases, log, serials, sessions};
+use crate::{counters, devices, keys, leases, log, serials, sessions};
 
 /// The store in a SQLite file, for one process.
 ///
@@ -85,12 +87,24 @@ impl SessionStore for SqliteStore {
         sessions::list(&self.readers, query).await
     }
 
+    async fn stats(&self, tenant: Option<&TenantId>) -> Result<SessionStats, PortError> {
+        counters::read(&self.readers, tenant).await
+    }
+
+    async fn devices(&self, query: &DeviceQuery) -> Result<Vec<KnownDevice>, PortError> {
+        devices::list(&self.readers, query).await
+    }
+
     async fn signing_keys(&self) -> Result<Vec<StoredSigningKey>, PortError> {
         keys::signing_keys(&self.readers).await
     }
 
     async fn service_key(&self, hash: &KeyHash) -> Result<Option<ServiceKey>, PortError> {
         keys::service_key(&self.readers, hash).await
+    }
+
+    async fn service_keys(&self) -> Result<Vec<ServiceKey>, PortError> {
+        keys::service_keys(&self.readers).await
     }
 }
 

@@ -1,2 +1,8 @@
-//! Helpers for tests. `tests/` holds the tests of the workspace itself: that its crates depend on
-//! each other as `CONTRIBUTING.md` says.
+//! Helpers for tests.
+//!
+//! [`sim`] runs the revocation protocol's own machines in a world of seeded misfortune; [`explore`]
+//! goes through everything that can happen in a small one. `tests/` holds the tests that use them,
+//! and those of the workspace itself: that its crates depend on each other as `CONTRIBUTING.md`
+//! says.
+
+pub mod sim;

@@ -37,10 +37,10 @@ Try it, in another terminal:
      S=$(curl -s http://{api}/api/v1/sessions -H "Authorization: Bearer $(cat {key})" -H 'Content-Type: application/json' -d '{{"user_id":"alice","ip_address":"192.0.2.1","user_agent":"curl"}}'); ID=$(expr "$S" : '.*"id":"\([^"]*\)'); TOKEN=$(expr "$S" : '.*"access_token":"\([^"]*\)'); echo "session $ID"
 
   2. Ask whether it is good, as a gateway does (200):
-     curl -i http://{validator}/v1/authz/forwarded/default -H "Authorization: Bearer $TOKEN"
+     curl -si http://{validator}/v1/authz/forwarded/default -H "Authorization: Bearer $TOKEN"
 
   3. End it, and see it refused (401):
-     curl -i -X DELETE http://{api}/api/v1/sessions/$ID -H "Authorization: Bearer $(cat {key})"; curl -i http://{validator}/v1/authz/forwarded/default -H "Authorization: Bearer $TOKEN"
+     curl -si -X DELETE http://{api}/api/v1/sessions/$ID -H "Authorization: Bearer $(cat {key})"; curl -si http://{validator}/v1/authz/forwarded/default -H "Authorization: Bearer $TOKEN"
 
   Or let `make demo` play a day of one user on four devices.
 "#

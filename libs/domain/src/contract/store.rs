@@ -3,6 +3,8 @@
 //! Cases with many calls at once matter most on engines that run them in parallel.
 
 mod adjusting;
+mod counting;
+mod devices;
 mod ending;
 mod keys;
 mod reading;
@@ -14,6 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use adjusting::*;
+pub use counting::*;
+pub use devices::*;
 pub use ending::*;
 pub use keys::*;
 pub use reading::*;
@@ -76,10 +80,21 @@ suite!(($) Pair, store, session_store_contract:
     a_list_is_paged_without_gap_or_double,
     a_list_shows_one_status_of_one_user,
     a_list_of_every_status_is_paged_as_one,
+    // counting
+    counters_equal_a_recount,
+    what_did_not_happen_is_not_counted,
+    // devices
+    a_device_is_known_by_its_sign_ins,
+    a_device_is_changed_by_its_user_only,
+    forgetting_a_device_ends_its_sessions,
+    devices_are_paged_without_gap_or_double,
     // keys
     replicas_that_start_together_agree_on_one_key,
     a_signing_key_is_kept_and_announced_once,
+    a_retired_key_is_announced_once_and_gone_from_snapshots,
+    one_of_two_keys_retired_at_once_stays,
     a_service_key_is_found_by_its_hash_and_added_once,
+    a_revoked_service_key_is_not_found_and_not_added_again,
 );
 
 fn start(session: NewSession, limit: Option<SessionLimit>) -> Start {

@@ -1,6 +1,7 @@
 //! Everything that can change what the store holds, one file each, and what comes of it.
 
 mod adjust;
+mod device;
 mod end;
 mod keys;
 mod rotate;
@@ -9,6 +10,7 @@ mod step_up;
 mod touch;
 
 pub use adjust::*;
+pub use device::*;
 pub use end::*;
 pub use keys::*;
 pub use rotate::*;
@@ -35,8 +37,16 @@ pub enum Change {
     Touch(Touch),
     /// See [`AddSigningKey`].
     AddSigningKey(AddSigningKey),
+    /// See [`RetireSigningKey`].
+    RetireSigningKey(RetireSigningKey),
     /// See [`AddServiceKey`].
     AddServiceKey(AddServiceKey),
+    /// See [`RevokeServiceKey`].
+    RevokeServiceKey(RevokeServiceKey),
+    /// See [`ChangeDevice`].
+    ChangeDevice(ChangeDevice),
+    /// See [`ForgetDevice`].
+    ForgetDevice(ForgetDevice),
 }
 
 /// What came of a [`Change`], in its variant.
@@ -58,8 +68,16 @@ pub enum Outcome {
     Touch(TouchOutcome),
     /// Of [`Change::AddSigningKey`].
     Key(KeyOutcome),
+    /// Of [`Change::RetireSigningKey`].
+    RetireSigningKey(RetireOutcome),
     /// Of [`Change::AddServiceKey`].
     ServiceKey(ServiceKeyOutcome),
+    /// Of [`Change::RevokeServiceKey`].
+    RevokeServiceKey(RevokeServiceKeyOutcome),
+    /// Of [`Change::ChangeDevice`].
+    ChangeDevice(DeviceOutcome),
+    /// Of [`Change::ForgetDevice`].
+    ForgetDevice(ForgetOutcome),
 }
 
 /// A change whose outcome's type is known, so that no caller handles outcomes of other changes.
@@ -98,5 +116,9 @@ transition! {
     StepUp => StepUp, StepUpOutcome;
     Touch => Touch, TouchOutcome;
     AddSigningKey => Key, KeyOutcome;
+    RetireSigningKey => RetireSigningKey, RetireOutcome;
     AddServiceKey => ServiceKey, ServiceKeyOutcome;
+    RevokeServiceKey => RevokeServiceKey, RevokeServiceKeyOutcome;
+    ChangeDevice => ChangeDevice, DeviceOutcome;
+    ForgetDevice => ForgetDevice, ForgetOutcome;
 }

@@ -21,10 +21,12 @@ mod token;
 pub use bus::{Bus, BusReply, BusRequest, Incoming};
 pub use cache::SessionCache;
 pub use change::{
-    AddServiceKey, AddSigningKey, Change, End, EndOutcome, Eviction, Extend, ExtendOutcome,
-    Idempotency, Judged, KeyOutcome, Outcome, Rotate, RotateOutcome, Seen, ServiceKey,
-    ServiceKeyOutcome, SessionLimit, Start, StartOutcome, StepUp, StepUpOutcome, SteppedUp,
-    StoredSigningKey, Targets, Touch, TouchOutcome, Transition, Update, UpdateOutcome, Why,
+    AddServiceKey, AddSigningKey, Change, ChangeDevice, DeviceOutcome, End, EndOutcome, Eviction,
+    Extend, ExtendOutcome, ForgetDevice, ForgetOutcome, Idempotency, Judged, KeyOutcome, Outcome,
+    RetireOutcome, RetireSigningKey, RevokeServiceKey, RevokeServiceKeyOutcome, Rotate,
+    RotateOutcome, Seen, ServiceKey, ServiceKeyOutcome, SessionLimit, Start, StartOutcome, StepUp,
+    StepUpOutcome, SteppedUp, StoredSigningKey, Targets, Touch, TouchOutcome, Transition, Update,
+    UpdateOutcome, Why,
 };
 pub use clock::{Clock, Timer};
 pub use device::{AgentReader, Fingerprints, Locator};
@@ -32,7 +34,7 @@ pub use entropy::Entropy;
 pub use error::PortError;
 pub use fence::Fence;
 pub use log::RevocationLog;
-pub use store::{ListQuery, PagePosition, SessionStore};
+pub use store::{DevicePosition, DeviceQuery, ListQuery, PagePosition, SessionStore};
 pub use token::{KeyRing, RefreshClaim, RefreshTokens, TokenSigner, TokenVerifier};
 
 mod cache;

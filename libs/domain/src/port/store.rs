@@ -1,9 +1,11 @@
 use async_trait::async_trait;
 
-use crate::ids::{SessionId, TenantId, UserId};
+use crate::ids::{DeviceId, SessionId, TenantId, UserId};
+use crate::known_device::KnownDevice;
 use crate::port::{Change, Outcome, PortError, ServiceKey, StoredSigningKey, Transition};
 use crate::service_key::KeyHash;
 use crate::session::{Seeded, Session, ShownStatus};
+use crate::stats::SessionStats;
 use crate::time::Timestamp;
 
 /// A place in a list ordered newest first.
@@ -30,6 +32,28 @@ pub struct ListQuery {
     pub limit: u32,
 }
 
+/// A place in a list of devices, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DevicePosition {
+    /// When the last item was first seen: unlike its last use, that doesn't move.
+    pub first_seen_at: Timestamp,
+    /// The last item's id, which tells items of the same moment apart.
+    pub id: DeviceId,
+}
+
+/// One page of a user's devices, the newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceQuery {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Whose.
+    pub user: UserId,
+    /// Start after this item.
+    pub after: Option<DevicePosition>,
+    /// At most this many.
+    pub limit: u32,
+}
+
 /// The truth about sessions and keys.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
@@ -52,11 +76,22 @@ pub trait SessionStore: Send + Sync {
     /// One page of a user's sessions.
     async fn list(&self, query: &ListQuery) -> Result<Vec<Session>, PortError>;
 
+    /// How many sessions there are and have been, of one tenant or of all. MUST agree with every
+    /// change that returned before the call, and MUST NOT take longer the more sessions there are.
+    async fn stats(&self, tenant: Option<&TenantId>) -> Result<SessionStats, PortError>;
+
+    /// One page of a user's devices.
+    async fn devices(&self, query: &DeviceQuery) -> Result<Vec<KnownDevice>, PortError>;
+
     /// Every signing key, retired ones included.
     async fn signing_keys(&self) -> Result<Vec<StoredSigningKey>, PortError>;
 
-    /// The service key of that hash. The tenant comes with the key.
+    /// The service key of that hash, if it isn't withdrawn. The tenant comes with the key.
     async fn service_key(&self, hash: &KeyHash) -> Result<Option<ServiceKey>, PortError>;
+
+    /// Every service key that isn't withdrawn, the oldest first. Of all tenants: there are few,
+    /// and only the deployment's own administrators ask.
+    async fn service_keys(&self) -> Result<Vec<ServiceKey>, PortError>;
 }
 
 impl dyn SessionStore + '_ {

@@ -18,7 +18,6 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::contract::sample;
     use std::time::Duration;
 

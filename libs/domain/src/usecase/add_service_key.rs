@@ -1,8 +1,10 @@
 //! Make a service known.
 
-use crate::ids::{ServiceKeyId, TenantId};
+use crate::event::Actor;
+use crate::ids::TenantId;
 use crate::port::{AddServiceKey, Clock, Entropy, PortError, ServiceKey, SessionStore};
 use crate::service_key::{KeyHash, Scopes};
+use crate::usecase::issue_service_key::service_key_id;
 
 /// Makes the service known that will present `key`, if it isn't already. The key itself isn't
 /// kept. Returns whether it was new.
@@ -18,15 +20,19 @@ pub async fn add_service_key(
     scopes: Scopes,
     key: &str,
 ) -> Result<bool, PortError> {
-    let mut random = [0; 16];
-    entropy.fill(&mut random);
     let key = ServiceKey {
-        id: ServiceKeyId(uuid::Builder::from_random_bytes(random).into_uuid()),
+        id: service_key_id(entropy),
         hash: KeyHash::of(key),
         name: name.to_owned(),
         tenant,
         scopes,
         created_at: clock.wall(),
     };
-    Ok(store.apply(AddServiceKey { key }).await?.added)
+    Ok(store
+        .apply(AddServiceKey {
+            key,
+            actor: Actor::System,
+        })
+        .await?
+        .added)
 }

@@ -55,6 +55,12 @@ impl Caller {
         }
     }
 
+    /// Whether this caller may see and change what belongs to the deployment as a whole: a service
+    /// tied to one tenant may not, whatever its scopes.
+    pub fn is_of_deployment(&self) -> bool {
+        matches!(self, Self::Service(key) if key.tenant.is_none())
+    }
+
     /// The session this caller acts through, if one.
     pub const fn session(&self) -> Option<SessionId> {
         match self {

@@ -8,7 +8,7 @@ use session_domain::port::{
 use session_domain::session::{Moved, Session};
 use session_domain::time::Timestamp;
 
-use crate::{events, moves, sessions};
+use crate::{devices, events, moves, sessions};
 
 /// At most this many sessions' use is written by one statement, whose length is their number.
 const TOUCHED_MAX: usize = 100;
@@ -77,6 +77,7 @@ pub(super) async fn touch<C: ConnectionTrait>(
             .filter_map(|session| session.seen(*latest.get(&(&session.tenant, session.id))?))
             .collect();
         moves::store_use(db, &used).await?;
+        devices::store_use(db, &used).await?;
         moved += used.len() as u64;
     }
     Ok(TouchOutcome { moved })

@@ -8,6 +8,8 @@ use session_domain::revocation::{LogEntry, PUBLICATION_SERIALS_MAX, Publication}
 use session_domain::session::{EndReason, Ending, Session, Status};
 use session_domain::time::Timestamp;
 
+use crate::counters::{self, Tally};
+use crate::sessions::Among;
 use crate::{events, log, sessions};
 
 /// Ends sessions.
@@ -15,6 +17,15 @@ pub(super) async fn end<C: ConnectionTrait>(db: &C, change: End) -> Result<EndOu
     // A batch of none would never get anywhere.
     let batch = change.batch.max(1);
     let found = lock_targets(db, &change, batch).await?;
+    end_locked(db, change, found).await
+}
+
+/// Ends those of the locked targets that are to end.
+pub(super) async fn end_locked<C: ConnectionTrait>(
+    db: &C,
+    change: End,
+    found: Vec<Session>,
+) -> Result<EndOutcome, PortError> {
     if let (
         Targets::One { .. },
         [
@@ -37,7 +48,8 @@ pub(super) async fn end<C: ConnectionTrait>(db: &C, change: End) -> Result<EndOu
     }
     // All that a full batch found is ended: what isn't due was not looked for. So `more` is never
     // said of a set that can't shrink.
-    let more = !matches!(change.targets, Targets::One { .. }) && found.len() >= batch as usize;
+    let more = !matches!(change.targets, Targets::One { .. })
+        && found.len() >= change.batch.max(1) as usize;
     let ending = found.into_iter().filter_map(|session| {
         let reason = reason(&change.why, &session, change.at)?;
         Some((session, reason))
@@ -52,6 +64,7 @@ pub(super) async fn end<C: ConnectionTrait>(db: &C, change: End) -> Result<EndOu
         change.at,
         &change.actor,
         note.as_deref(),
+        Tally::default(),
     )
     .await?;
     let through = match &fresh {
@@ -69,7 +82,8 @@ pub(super) async fn end<C: ConnectionTrait>(db: &C, change: End) -> Result<EndOu
     })
 }
 
-async fn lock_targets<C: ConnectionTrait>(
+/// The sessions a change may end, locked.
+pub(super) async fn lock_targets<C: ConnectionTrait>(
     db: &C,
     change: &End,
     batch: u32,
@@ -85,7 +99,23 @@ async fn lock_targets<C: ConnectionTrait>(
             except,
         } => {
             let due = matches!(change.why, Why::Overdue).then_some(change.at);
-            sessions::lock_of_user(db, tenant, user, *except, due, batch).await
+            let among = Among {
+                except: *except,
+                due,
+                device: None,
+            };
+            sessions::lock_of_user(db, tenant, user, among, batch).await
+        }
+        Targets::Device {
+            tenant,
+            user,
+            device,
+        } => {
+            let among = Among {
+                device: Some(*device),
+                ..Among::default()
+            };
+            sessions::lock_of_user(db, tenant, user, among, batch).await
         }
         Targets::Overdue => sessions::lock_overdue(db, change.at, batch).await,
     }
@@ -99,14 +129,22 @@ fn reason(why: &Why, session: &Session, at: Timestamp) -> Option<EndReason> {
 }
 
 /// The one place where sessions end, whatever asked for it: they are active and locked. Writes the
-/// rows, the log entries and the events; gives the sessions as they are now.
+/// rows, the counters, the log entries and the events; gives the sessions as they are now.
+///
+/// `tally` is what the change counts besides: counters are moved once in a transaction, and before
+/// the log's head is locked.
 pub(super) async fn end_all<C: ConnectionTrait>(
     db: &C,
     ending: Vec<(Session, EndReason)>,
     at: Timestamp,
     actor: &Actor,
     note: Option<&str>,
+    mut tally: Tally,
 ) -> Result<(Vec<Session>, Option<Publication>), PortError> {
+    for (session, reason) in &ending {
+        tally.end(session, *reason);
+    }
+    counters::apply(db, tally).await?;
     if ending.is_empty() {
         return Ok((Vec::new(), None));
     }

@@ -2,9 +2,11 @@
 //! outcome, all in the transaction (or savepoint) it is given; if it fails, the caller rolls back.
 //!
 //! Locks are taken in one order everywhere, so that no two transactions wait for each other:
-//! session rows by id first, the log's head last.
+//! session rows by id first, then devices, then counters in the order of their keys, the log's
+//! head last.
 
 mod adjust;
+mod device;
 mod end;
 mod rotate;
 mod service_key;
@@ -29,6 +31,14 @@ pub(crate) async fn apply<C: ConnectionTrait>(
         Change::StepUp(change) => Outcome::StepUp(step_up::step_up(db, *change).await?),
         Change::Touch(change) => Outcome::Touch(adjust::touch(db, change).await?),
         Change::AddSigningKey(change) => Outcome::Key(signing_key::add(db, change).await?),
+        Change::RetireSigningKey(change) => {
+            Outcome::RetireSigningKey(signing_key::retire(db, change).await?)
+        }
         Change::AddServiceKey(change) => Outcome::ServiceKey(service_key::add(db, change).await?),
+        Change::RevokeServiceKey(change) => {
+            Outcome::RevokeServiceKey(service_key::revoke(db, change).await?)
+        }
+        Change::ChangeDevice(change) => Outcome::ChangeDevice(device::change(db, change).await?),
+        Change::ForgetDevice(change) => Outcome::ForgetDevice(device::forget(db, change).await?),
     })
 }

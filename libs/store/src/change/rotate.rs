@@ -4,6 +4,7 @@ use session_domain::port::{PortError, Rotate, RotateOutcome};
 use session_domain::session::{EndReason, RefreshVerdict, Session};
 
 use super::end::end_all;
+use crate::counters::Tally;
 use crate::{events, moves, sessions};
 
 /// Rotates a session's refresh token, or ends the session where the token was used before.
@@ -28,7 +29,9 @@ pub(super) async fn rotate<C: ConnectionTrait>(
         RefreshVerdict::Rotate => (move_on(db, session, &change).await?, None),
         RefreshVerdict::Reused => {
             let stolen = vec![(session, EndReason::RefreshReuse)];
-            let (ended, fresh) = end_all(db, stolen, change.at, &Actor::System, None).await?;
+            let system = Actor::System;
+            let (ended, fresh) =
+                end_all(db, stolen, change.at, &system, None, Tally::default()).await?;
             let ended = ended
                 .into_iter()
                 .next()

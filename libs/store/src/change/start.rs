@@ -6,9 +6,10 @@ use session_domain::session::{EndReason, Session};
 use session_domain::time::Timestamp;
 
 use super::end::end_all;
+use crate::counters::Tally;
 use crate::dialect::{failed, next_serial};
 use crate::entity::idempotency_key::{ActiveModel, Entity};
-use crate::{events, sessions};
+use crate::{devices, events, sessions};
 
 /// Starts a session, making room for it first.
 pub(super) async fn start<C: ConnectionTrait>(
@@ -29,7 +30,11 @@ pub(super) async fn start<C: ConnectionTrait>(
         .into_iter()
         .map(|session| (session, EndReason::Evicted))
         .collect();
-    let (evicted, fresh) = end_all(db, evicting, draft.created_at, &change.actor, None).await?;
+    devices::sign_in(db, draft).await?;
+    let mut tally = Tally::default();
+    tally.start(draft);
+    let at = draft.created_at;
+    let (evicted, fresh) = end_all(db, evicting, at, &change.actor, None, tally).await?;
     let started = change.session.start(next_serial(db).await?, change.actor);
     sessions::insert(db, &started.session, &change.session).await?;
     events::append(db, &[started.event]).await?;

@@ -57,12 +57,27 @@ impl<T: ParseFromJSON + DeserializeOwned> ParsePayload for Body<T> {
         // The second is for the rules the API document states: lengths, ranges.
         let value = serde_json::from_slice(&bytes)
             .map_err(|error| Problem::malformed(error.to_string()))?;
-        let value = T::parse_from_json(Some(value))
-            .map_err(|error| Problem::malformed(error.into_message()))?;
+        let value =
+            T::parse_from_json(Some(value)).map_err(|error| broken_rule(&error.into_message()))?;
         Ok(Self {
             value,
             digest: *blake3::hash(&bytes).as_bytes(),
         })
+    }
+}
+
+/// A broken rule of the API document. The framework tells of it in words alone; they name the
+/// field, which is told as such.
+fn broken_rule(message: &str) -> Problem {
+    let named = message
+        .split_once("field `")
+        .and_then(|(_, rest)| rest.split_once("` verification failed. "));
+    match named {
+        Some((field, rule)) => {
+            let rule = rule.split(" (occurred").next().unwrap_or(rule);
+            Problem::invalid(field, format!("breaks the rule {rule}"))
+        }
+        None => Problem::malformed(message),
     }
 }
 
@@ -103,5 +118,18 @@ impl<'a, T: ParseFromJSON + DeserializeOwned> ApiExtractor<'a> for Body<T> {
         _options: ExtractParamOptions<()>,
     ) -> Result<Self> {
         <Self as ParsePayload>::from_request(request, body).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_rule_names_its_field() {
+        let said = r#"failed to parse "X": field `name` verification failed. minLength(1) (occurred while parsing "Y")"#;
+        let named = Problem::invalid("name", "breaks the rule minLength(1)");
+        assert_eq!(broken_rule(said), named);
+        assert_eq!(broken_rule("other"), Problem::malformed("other"));
     }
 }

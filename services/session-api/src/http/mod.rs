@@ -4,6 +4,7 @@ mod body;
 mod caller;
 pub mod cookie;
 mod cursor;
+mod docs;
 mod health;
 mod jwks;
 mod merged;
@@ -35,7 +36,7 @@ pub fn routes(app: &Arc<App>) -> impl Endpoint + use<> {
     });
     let entropy = Arc::clone(&app.ports.entropy);
     Route::new()
-        .nest("/docs", service.swagger_ui())
+        .at("/docs", docs::page(service.swagger_ui_html()))
         .at("/openapi.json", document)
         .nest("/", service)
         .data(Arc::clone(app))

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
-use poem::http::header::CACHE_CONTROL;
+use poem::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
 use poem::http::{HeaderMap, HeaderValue};
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 use session_domain::port::Entropy;
@@ -65,6 +65,9 @@ impl<E: Endpoint> Endpoint for Around<E> {
             .entry(CACHE_CONTROL)
             .or_insert(HeaderValue::from_static("no-store"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        // Answers for programs: whoever gets a browser to show one as a page gets nothing to run.
+        let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+        headers.entry(CONTENT_SECURITY_POLICY).or_insert(nothing);
         if let Ok(value) = HeaderValue::try_from(trace_id) {
             headers.insert(TRACE_ID, value);
         }

@@ -1,5 +1,5 @@
 use crate::event::Actor;
-use crate::ids::{Seq, SessionId, TenantId, UserId};
+use crate::ids::{DeviceId, Seq, SessionId, TenantId, UserId};
 use crate::revocation::Publication;
 use crate::session::{EndReason, Session};
 use crate::time::Timestamp;
@@ -22,6 +22,15 @@ pub enum Targets {
         user: UserId,
         /// The one to keep.
         except: Option<SessionId>,
+    },
+    /// Every active one on a device of a user.
+    Device {
+        /// Their tenant.
+        tenant: TenantId,
+        /// The user.
+        user: UserId,
+        /// The device.
+        device: DeviceId,
     },
     /// Every active one of any tenant that is overdue at the change's time.
     Overdue,

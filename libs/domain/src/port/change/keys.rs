@@ -1,3 +1,4 @@
+use crate::event::Actor;
 use crate::ids::{KeyId, Seq, ServiceKeyId, TenantId};
 use crate::revocation::{PublicKey, Publication};
 use crate::service_key::{KeyHash, Scopes};
@@ -23,6 +24,35 @@ pub struct AddSigningKey {
     pub key: StoredSigningKey,
     /// Add it only while no key is in service, so that replicas that start together agree on one.
     pub only_if_none: bool,
+    /// Who asked.
+    pub actor: Actor,
+}
+
+/// Withdraws a signing key: what it signed is dead. Never the last one in service.
+#[derive(Debug, Clone)]
+pub struct RetireSigningKey {
+    /// Which.
+    pub kid: KeyId,
+    /// When.
+    pub at: Timestamp,
+    /// Who asked.
+    pub actor: Actor,
+}
+
+/// What came of [`RetireSigningKey`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum RetireOutcome {
+    /// It is withdrawn, now or since before: true for everybody once the fence of `through` is.
+    Retired {
+        /// The number of its entry, or the head read after finding it withdrawn.
+        through: Seq,
+        /// The log entry, where it was in service.
+        fresh: Option<Publication>,
+    },
+    /// There is no such key.
+    Unknown,
+    /// No other key is in service.
+    LastOne,
 }
 
 /// What came of a change of signing keys.
@@ -58,6 +88,8 @@ pub struct ServiceKey {
 pub struct AddServiceKey {
     /// The key.
     pub key: ServiceKey,
+    /// Who asked.
+    pub actor: Actor,
 }
 
 /// What came of [`AddServiceKey`].
@@ -65,6 +97,25 @@ pub struct AddServiceKey {
 pub struct ServiceKeyOutcome {
     /// Whether it was new.
     pub added: bool,
+}
+
+/// Withdraws a service key. It stays known as one that was, so that whoever still holds it can't
+/// have it added again.
+#[derive(Debug, Clone)]
+pub struct RevokeServiceKey {
+    /// Which.
+    pub id: ServiceKeyId,
+    /// When.
+    pub at: Timestamp,
+    /// Who asked.
+    pub actor: Actor,
+}
+
+/// What came of [`RevokeServiceKey`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RevokeServiceKeyOutcome {
+    /// Whether there was such a key, withdrawn or not.
+    pub known: bool,
 }
 
 impl StoredSigningKey {
