@@ -41,6 +41,7 @@ generate: ## Writes everything that is generated: the files are committed, CI fi
 	@$(CARGO) run -q -p session-standalone -- openapi > target/openapi.json
 	@$(CARGO) run -q -p session-standalone -- settings > target/settings.md
 	@mv target/openapi.json target/settings.md docs/
+	@$(CARGO) run -q -p session-device --example make_geoip_fixture -j $(JOBS) -- libs/device/tests/data
 
 deps: ## Fetches all dependencies, so that everything else works without network
 	$(CARGO) fetch --locked

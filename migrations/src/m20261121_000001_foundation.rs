@@ -80,13 +80,15 @@ const TABLES: [(&str, &str); 13] = [
     (
         "leases",
         // duration is in microseconds. granted_head: what a renewal must have applied.
+        // activity_through: up to when the holder has told of every use of a session.
         "CREATE TABLE leases (
             instance {uuid} PRIMARY KEY NOT NULL,
             counter {number} NOT NULL,
             applied {number} NOT NULL,
             granted_head {number} NOT NULL,
             duration {number} NOT NULL,
-            secret {blob} NOT NULL
+            secret {blob} NOT NULL,
+            activity_through {number} NOT NULL
         )",
     ),
     // tenant '' is everybody: unlike NULL, it can be part of a key on both engines.

@@ -1,41 +1,39 @@
-//! The in-process bus keeps the port's contract.
+//! Both buses keep the port's contract.
 
-use std::sync::Arc;
+mod support;
 
-use session_bus::InProcessBus;
-use session_domain::contract::bus;
-use session_domain::port::Bus;
+mod in_process {
+    use std::sync::Arc;
 
-fn make() -> Arc<dyn Bus> {
-    Arc::new(InProcessBus::new())
+    use session_bus::InProcessBus;
+    use session_domain::port::Bus;
+
+    async fn fresh() -> Arc<dyn Bus> {
+        Arc::new(InProcessBus::new())
+    }
+
+    session_domain::bus_contract!(fresh);
 }
 
-#[tokio::test]
-async fn every_subscriber_hears_every_broadcast_in_order() {
-    bus::every_subscriber_hears_every_broadcast_in_order(make()).await;
-}
+mod nats {
+    use std::sync::Arc;
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
-#[tokio::test]
-async fn a_subscription_starts_when_it_is_made() {
-    bus::a_subscription_starts_when_it_is_made(make()).await;
-}
+    use session_domain::port::Bus;
+    use session_testkit::servers::Nats;
 
-#[tokio::test]
-async fn a_request_is_answered_by_one_server() {
-    bus::a_request_is_answered_by_one_server(make()).await;
-}
+    use crate::support::{config, connect};
 
-#[tokio::test]
-async fn a_request_nobody_answers_ends_in_time() {
-    bus::a_request_nobody_answers_ends_in_time(make()).await;
-}
+    /// A part of a server that all cases share: none hears another.
+    async fn fresh() -> Arc<dyn Bus> {
+        static SERVER: OnceLock<Nats> = OnceLock::new();
+        static CASES: AtomicUsize = AtomicUsize::new(0);
+        let mut config = config(&SERVER.get_or_init(Nats::start).url());
+        let case = CASES.fetch_add(1, Ordering::Relaxed);
+        config.prefix = format!("case-{case}").parse().unwrap();
+        Arc::new(connect(&config).await)
+    }
 
-#[tokio::test]
-async fn a_dropped_request_is_an_error() {
-    bus::a_dropped_request_is_an_error(make()).await;
-}
-
-#[tokio::test]
-async fn a_server_that_left_is_not_asked() {
-    bus::a_server_that_left_is_not_asked(make()).await;
+    session_domain::bus_contract!(fresh);
 }

@@ -63,7 +63,10 @@ fn addresses() -> impl Iterator<Item = IpAddr> {
 
 #[test]
 fn the_committed_databases_are_what_make_generate_writes_and_sound() {
-    for (name, database) in [("city.mmdb", fixtures::city()), ("asn.mmdb", fixtures::asn())] {
+    for (name, database) in [
+        ("city.mmdb", fixtures::city()),
+        ("asn.mmdb", fixtures::asn()),
+    ] {
         let bytes = fs::read(own(name)).unwrap();
         assert!(bytes == database.bytes(), "{name}: run `make generate`");
         assert!(bytes.len() < 20_000);
@@ -86,15 +89,27 @@ fn a_city_and_its_network_are_found() {
         organisation: Some("Example Office Networks".into()),
     };
     assert_eq!(locator.locate(ip("192.0.2.127")), berlin);
-    assert_eq!(locator.locate(ip("::ffff:192.0.2.127")), berlin, "IPv4-mapped");
+    assert_eq!(
+        locator.locate(ip("::ffff:192.0.2.127")),
+        berlin,
+        "IPv4-mapped"
+    );
     let built = i64::try_from(fixtures::BUILD_EPOCH).unwrap();
     let built = Timestamp::from_unix_seconds(built);
     assert_eq!(locator.city_built_at(), Some(built));
 
-    let cities = ["192.0.2.128", "198.51.100.199", "198.51.100.200", "203.0.113.255"];
+    let cities = [
+        "192.0.2.128",
+        "198.51.100.199",
+        "198.51.100.200",
+        "203.0.113.255",
+    ];
     let found = cities.map(|address| locator.locate(ip(address)).city);
     let found = found.each_ref().map(|city| city.as_deref());
-    assert_eq!(found, [None, Some("Lisbon"), Some("Porto"), Some("Auckland")]);
+    assert_eq!(
+        found,
+        [None, Some("Lisbon"), Some("Porto"), Some("Auckland")]
+    );
     let porto = locator.locate(ip("198.51.100.200"));
     assert_eq!(porto.accuracy_radius_km, None, "the radius isn't known");
 

@@ -183,6 +183,13 @@ impl Session {
         }
     }
 
+    /// Why it is overdue at `now`, going by what has been heard up to `heard`: for having been
+    /// idle only if everybody who could know of a use in time has told.
+    pub fn overdue_as_heard(&self, now: Timestamp, heard: Timestamp) -> Option<EndReason> {
+        self.overdue(now)
+            .filter(|&reason| reason != EndReason::Idle || self.due_at() <= heard)
+    }
+
     /// Ends it, as of log entry `seq`. Ending twice is not a move: the first ending is returned
     /// and stays what it was.
     ///

@@ -42,12 +42,12 @@ pub(crate) async fn store_use<C: ConnectionTrait>(
         return Ok(());
     }
     // Latest first: the first case that holds decides.
-    let mut uses: Vec<(Timestamp, DeviceId)> = used
+    let mut times: Vec<(Timestamp, DeviceId)> = used
         .iter()
         .map(|session| (session.last_seen_at, session.device_id()))
         .collect();
-    uses.sort_unstable_by(|one, other| other.cmp(one));
-    let later = uses.iter().fold(CaseStatement::new(), |case, (at, id)| {
+    times.sort_unstable_by(|one, other| other.cmp(one));
+    let later = times.iter().fold(CaseStatement::new(), |case, (at, id)| {
         let news = Column::Id.eq(id.0).and(Column::LastSeenAt.lt(at.0));
         case.case(news, Expr::value(at.0))
     });
@@ -56,7 +56,7 @@ pub(crate) async fn store_use<C: ConnectionTrait>(
             Column::LastSeenAt,
             later.finally(Expr::col(Column::LastSeenAt)).into(),
         )
-        .filter(Column::Id.is_in(uses.iter().map(|(_, id)| id.0)));
+        .filter(Column::Id.is_in(times.iter().map(|(_, id)| id.0)));
     let done = update.exec(db).await;
     done.map_err(failed("write that devices were used"))?;
     Ok(())

@@ -101,6 +101,7 @@ tables! {
         granted_head: i64,
         duration: i64,
         secret: Vec<u8>,
+        activity_through: i64,
     }
 
     /// Floors; the tenant `''` is everybody.

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use sea_orm::ActiveValue::Set;
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 use session_domain::ids::{InstanceId, Seq};
-use session_domain::port::{Clock, Entropy, PortError};
+use session_domain::port::{Clock, Entropy, Heard, PortError};
 use session_domain::revocation::{Grant, GrantReply, GrantRequest, Head, Lease};
+use session_domain::time::Timestamp;
 
 use crate::dialect::failed;
 use crate::entity::lease::{ActiveModel, Column, Entity, Model};
@@ -44,11 +45,11 @@ pub(crate) async fn grant<C: ConnectionTrait>(
         Standing::Good => {}
     }
     let applied = request.applied.map_or(Seq(0), |applied| applied.seq);
-    let row = renewed(request, applied, head, lease, known, entropy)?;
-    let secret = rows::secret(row.secret.clone())?;
-    upsert(db, row).await?;
     // Read after the request arrived, as the holder counts from before it asked.
     let server_time = clock.wall();
+    let row = renewed(request, applied, head, lease, known, server_time, entropy)?;
+    let secret = rows::secret(row.secret.clone())?;
+    upsert(db, row).await?;
     let due = sessions::first_due(db).await?;
     let reaped_through = due.map_or(server_time, |due| due.min(server_time));
     Ok(GrantReply::Granted(Grant {
@@ -100,17 +101,23 @@ fn renewed(
     head: Head,
     lease: Duration,
     known: Option<Model>,
+    now: Timestamp,
     entropy: &dyn Entropy,
 ) -> Result<Model, PortError> {
     // Rounded up: whoever waits for a lease may wait too long, never too short.
     let granted = rows::micros(lease.saturating_add(Duration::from_nanos(999)));
-    let (secret, duration) = match known {
+    let (secret, duration, activity_through) = match known {
         // The holder may never hear of this grant, or be using the one before it: while a
         // deployment changes the length of leases, that may be the longer one. No clock tells us
         // here when it ran out, so the longest ever granted to this instance counts for as long as
         // it lives; the next process has another id.
-        Some(known) => (known.secret, known.duration.max(granted)),
-        None => (entropy.secret().0.to_vec(), granted),
+        Some(known) => (
+            known.secret,
+            known.duration.max(granted),
+            known.activity_through,
+        ),
+        // It has answered nobody yet, so there is nothing it could have told of.
+        None => (entropy.secret().0.to_vec(), granted, now.0),
     };
     Ok(Model {
         instance: request.instance.0,
@@ -119,6 +126,7 @@ fn renewed(
         granted_head: signed(head.seq.0)?,
         duration,
         secret,
+        activity_through,
     })
 }
 
@@ -130,6 +138,7 @@ async fn upsert<C: ConnectionTrait>(db: &C, row: Model) -> Result<(), PortError>
         granted_head: Set(row.granted_head),
         duration: Set(row.duration),
         secret: Set(row.secret),
+        activity_through: Set(row.activity_through),
     };
     let renewed = OnConflict::column(Column::Instance)
         .update_columns([
@@ -145,6 +154,31 @@ async fn upsert<C: ConnectionTrait>(db: &C, row: Model) -> Result<(), PortError>
         .await;
     done.map_err(failed("write a lease"))?;
     Ok(())
+}
+
+/// Notes up to when a holder has told of every use; forward only. Whoever holds no lease answers
+/// nobody from memory, so there is nothing to note of it.
+pub(crate) async fn hear<C: ConnectionTrait>(db: &C, heard: Heard) -> Result<(), PortError> {
+    let update = Entity::update_many()
+        .col_expr(Column::ActivityThrough, Expr::value(heard.through.0))
+        .filter(Column::Instance.eq(heard.from.0))
+        .filter(Column::ActivityThrough.lt(heard.through.0));
+    update.exec(db).await.map_err(failed("note what was heard"))?;
+    Ok(())
+}
+
+/// Up to when every holder has told of every use; `None` where nobody holds a lease.
+pub(crate) async fn heard_through<C: ConnectionTrait>(
+    db: &C,
+) -> Result<Option<Timestamp>, PortError> {
+    let least = Entity::find()
+        .select_only()
+        .column_as(Column::ActivityThrough.min(), "least")
+        .into_tuple::<Option<i64>>()
+        .one(db)
+        .await
+        .map_err(failed("read what was heard"))?;
+    Ok(least.flatten().map(Timestamp))
 }
 
 /// Gives up a lease if its counter is still `counter`.

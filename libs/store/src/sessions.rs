@@ -185,12 +185,24 @@ pub(crate) async fn lock_of_user<C: ConnectionTrait>(
 pub(crate) async fn lock_overdue<C: ConnectionTrait>(
     db: &C,
     at: Timestamp,
+    heard: Timestamp,
     limit: u32,
 ) -> Result<Vec<Session>, PortError> {
+    let overdue = || {
+        // As Session::overdue_as_heard: the idle ones only as far as has been heard.
+        let for_certain = Condition::any()
+            .add(Column::DueAt.lte(heard.0))
+            .add(Column::ExpiresAt.lte(at.0))
+            .add(Column::AbsoluteExpiresAt.lte(at.0));
+        Condition::all()
+            .add(is_active())
+            .add(Column::DueAt.lte(at.0))
+            .add(for_certain)
+    };
     let chosen = Entity::find()
         .select_only()
         .column(Column::Id)
-        .filter(is_active().and(Column::DueAt.lte(at.0)))
+        .filter(overdue())
         .order_by_asc(Column::DueAt)
         .limit(u64::from(limit));
     let chosen = chosen
@@ -201,10 +213,7 @@ pub(crate) async fn lock_overdue<C: ConnectionTrait>(
     let mut locked = Vec::with_capacity(chosen.len());
     for ids in chosen.chunks(NAMED_MAX) {
         // Looked at again under the lock: in between, one may have been ended or used.
-        let condition = Condition::all()
-            .add(Column::Id.is_in(ids.iter().copied()))
-            .add(is_active())
-            .add(Column::DueAt.lte(at.0));
+        let condition = overdue().add(Column::Id.is_in(ids.iter().copied()));
         let select = Entity::find()
             .filter(condition)
             .order_by_asc(Column::Id)

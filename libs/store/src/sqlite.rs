@@ -14,6 +14,7 @@ use session_domain::revocation::{GrantReply, GrantRequest, Head, Lease, LogEntry
 use session_domain::service_key::KeyHash;
 use session_domain::session::{Seeded, Session};
 use session_domain::stats::SessionStats;
+use session_domain::time::Timestamp;
 
 use crate::lock::FileLock;
 use crate::writer::{WriterCounts, WriterHandle};
@@ -128,6 +129,10 @@ impl RevocationLog for SqliteStore {
 
     async fn leases(&self) -> Result<Vec<Lease>, PortError> {
         leases::all(&self.readers).await
+    }
+
+    async fn heard_through(&self) -> Result<Option<Timestamp>, PortError> {
+        leases::heard_through(&self.readers).await
     }
 
     async fn entries(&self, after: Seq, limit: u32) -> Result<Vec<LogEntry>, PortError> {

@@ -11,11 +11,14 @@ use futures::future::join_all;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use session_domain::contract::sample;
 use session_domain::event::Actor;
-use session_domain::ids::{Generation, Seq, TenantId};
+use session_domain::ids::{Generation, Seq, TenantId, Version};
+use session_domain::known_device::DeviceUpdate;
 use session_domain::port::{
-    Change, Eviction, RevocationLog, Rotate, SessionLimit, SessionStore, Start,
+    Change, ChangeDevice, Eviction, Extend, ForgetDevice, RevocationLog, Rotate, SessionLimit,
+    SessionStore, Start, StepUp, Update,
 };
-use session_domain::session::Status;
+use session_domain::secret::Secret256;
+use session_domain::session::{SessionUpdate, Status};
 use session_store::OpenError;
 use support::{directory, end, open, raw, start, try_open};
 
@@ -186,4 +189,91 @@ async fn a_killed_process_loses_nothing_it_has_answered() {
             .count();
         assert_eq!(ended as u64, head.0, "one event for each ended session");
     }
+}
+
+#[tokio::test]
+async fn every_change_of_a_living_session_writes_one_event_and_a_refusal_none() {
+    let (_directory, path) = directory();
+    let store = open(&path).await;
+    let session = start(&store, 1, "alice").await;
+    let at = sample::START.plus(std::time::Duration::from_secs(1));
+    let (tenant, id, actor) = (TenantId::default(), session.id, Actor::System);
+    let update = |version| {
+        let update = SessionUpdate {
+            version: Some(Version(version)),
+            device_name: Some(None),
+            ..SessionUpdate::default()
+        };
+        Change::Update(Box::new(Update {
+            tenant: tenant.clone(),
+            id,
+            update,
+            at,
+            actor: actor.clone(),
+        }))
+    };
+    let extend = Change::Extend(Extend {
+        tenant: tenant.clone(),
+        id,
+        by: std::time::Duration::from_secs(86_400),
+        at,
+        actor: actor.clone(),
+    });
+    let step_up = Change::StepUp(Box::new(StepUp {
+        tenant: tenant.clone(),
+        id,
+        authentication: session.authentication.clone(),
+        seed: Secret256([9; 32]),
+        at,
+        actor: actor.clone(),
+    }));
+    let device = |user: &str| {
+        Change::ChangeDevice(ChangeDevice {
+            tenant: tenant.clone(),
+            user: sample::user(user),
+            id: session.device_id(),
+            update: DeviceUpdate::default(),
+            at,
+            actor: actor.clone(),
+        })
+    };
+    let forget = Change::ForgetDevice(ForgetDevice {
+        tenant: tenant.clone(),
+        user: session.user.clone(),
+        id: session.device_id(),
+        at,
+        actor: actor.clone(),
+        batch: 10,
+    });
+    // Extended, then at its absolute end; updated, then for a version that is gone; stepped up;
+    // the device changed, and not by a stranger; forgotten with its session, and nothing is left
+    // to change, step up or forget.
+    let changes = [
+        extend.clone(),
+        extend,
+        update(2),
+        update(2),
+        step_up.clone(),
+        device("alice"),
+        device("bob"),
+        forget.clone(),
+        forget,
+        update(5),
+        step_up,
+    ];
+    for change in changes {
+        store.commit(change).await.unwrap();
+    }
+    assert_eq!(
+        event_types(&path).await,
+        [
+            "session_started",
+            "session_extended",
+            "session_updated",
+            "session_stepped_up",
+            "device_changed",
+            "device_forgotten",
+            "session_ended",
+        ]
+    );
 }

@@ -5,4 +5,6 @@
 //! and those of the workspace itself: that its crates depend on each other as `CONTRIBUTING.md`
 //! says.
 
+pub mod explore;
+pub mod servers;
 pub mod sim;

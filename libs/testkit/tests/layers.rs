@@ -26,7 +26,7 @@ const ADAPTERS: [&str; 5] = [
 
 /// Libraries whose use is one crate's secret, and the crates that may know it. A name ending in
 /// `*` stands for all that begin so.
-const WRAPPED: [(&str, &[&str]); 9] = [
+const WRAPPED: [(&str, &[&str]); 10] = [
     ("sea-orm", &["session-store", MIGRATIONS]),
     ("sea-orm-migration", &["session-store", MIGRATIONS]),
     ("sqlx", &["session-store", MIGRATIONS]),
@@ -34,6 +34,7 @@ const WRAPPED: [(&str, &[&str]); 9] = [
     ("bb8-redis", &["session-cache"]),
     ("jsonwebtoken", &["session-token"]),
     ("maxminddb", &["session-device"]),
+    ("memmap2", &["session-device"]),
     ("poem", &[RUNTIME, "session-client", SERVICES]),
     ("poem-openapi", &[SERVICES]),
 ];

@@ -10,10 +10,12 @@ use session_domain::port::{
     RevocationLog, SessionCache, SessionStore, Timer, TokenSigner, TokenVerifier,
 };
 use session_domain::revocation::RevocationState;
+use session_domain::usecase::cleanup::CleanupPorts;
 use session_domain::usecase::end::EndPorts;
 use session_domain::usecase::extend::AdjustPorts;
 use session_domain::usecase::find::FindPorts;
 use session_domain::usecase::inspect::InspectPorts;
+use session_domain::usecase::ready_keys::ReadyKeysPorts;
 use session_domain::usecase::refresh::RefreshPorts;
 use session_domain::usecase::start::StartPorts;
 use session_domain::usecase::step_up::StepUpPorts;
@@ -161,6 +163,27 @@ impl App {
             bus: self.ports.bus.as_ref(),
             find: self.find_ports(),
             activity: &self.activity,
+        }
+    }
+
+    /// What cleaning up touches.
+    pub fn cleanup_ports(&self) -> CleanupPorts<'_> {
+        CleanupPorts {
+            store: self.ports.store.as_ref(),
+            log: self.ports.log.as_ref(),
+            fence: self.fence.as_ref(),
+            clock: self.ports.clock.as_ref(),
+        }
+    }
+
+    /// What having, making and withdrawing signing keys touches.
+    pub fn key_ports(&self) -> ReadyKeysPorts<'_> {
+        ReadyKeysPorts {
+            store: self.ports.store.as_ref(),
+            log: self.ports.log.as_ref(),
+            fence: self.fence.as_ref(),
+            ring: self.ports.keys.as_ref(),
+            clock: self.ports.clock.as_ref(),
         }
     }
 }

@@ -14,6 +14,10 @@ pub struct Config {
     pub policy: SessionPolicy,
     /// How long validators' leases are (L): the longest a revoke waits for one that is gone.
     pub lease: Duration,
+    /// How far the reaper may lag before session tokens are checked with the database.
+    pub reaper_lag_max: Duration,
+    /// How often it is written which sessions are used.
+    pub activity_interval: Duration,
     /// The origins whose pages may act with the session cookie.
     pub origins: Vec<String>,
 }
@@ -24,6 +28,8 @@ pub struct Settings {
     issuer: Option<String>,
     policy: SessionPolicy,
     lease: Duration,
+    reaper_lag_max: Duration,
+    activity_interval: Duration,
     origins: Vec<String>,
 }
 
@@ -48,11 +54,23 @@ impl Settings {
             .doc("How long a validator may answer from memory without hearing from the API (L): the longest a revoke waits for a validator that is gone.")
             .default("5s")
             .duration_within("1s", "1m");
+        let reaper_lag_max = reader
+            .value("reaper.lag_max")
+            .doc("How far the reaper may lag before session tokens are checked with the database on each request.")
+            .default("1m")
+            .duration_within("1s", "1d");
+        let activity_interval = reader
+            .value("activity.interval")
+            .doc("How often it is written which sessions are used: a process that dies may lose as much, and a session ends for being idle as much later.")
+            .default("1s")
+            .duration_within("10ms", "1m");
         let policy = policy(reader);
         Ok(Self {
             issuer: issuer?,
             origins: origins?,
             lease: lease?,
+            reaper_lag_max: reaper_lag_max?,
+            activity_interval: activity_interval?,
             policy: policy?,
         })
     }
@@ -70,6 +88,8 @@ impl Settings {
                 ..self.policy
             },
             lease: self.lease,
+            reaper_lag_max: self.reaper_lag_max,
+            activity_interval: self.activity_interval,
             origins,
         }
     }

@@ -21,7 +21,8 @@ use session_domain::revocation::{Follower, FollowerConfig, RevocationState};
 use session_domain::time::BootInstant;
 use session_domain::usecase::fence::FenceKeeper;
 use session_domain::usecase::follow::{FollowPorts, follow};
-use session_domain::usecase::ready_keys::{ReadyKeysPorts, ready_keys};
+use session_domain::usecase::keep_keys::{KeptKeys, keep_keys};
+use session_domain::usecase::ready_keys::ready_keys;
 use session_domain::usecase::serve::{ServePorts, serve};
 use session_domain::usecase::touch::{Activity, touch};
 use session_domain::usecase::validate::Requirements;
@@ -32,25 +33,28 @@ use session_runtime::shutdown::Shutdown;
 pub use app::{App, Ports};
 pub use config::Config;
 
-/// How often it is written which sessions were used: for as long a use may be lost with the process.
-const ACTIVITY_TICK: Duration = Duration::from_secs(1);
-
 /// The parts of this process that others in it may share: composed before anything runs.
 pub struct Api {
     app: Arc<App>,
     fence: Arc<FenceKeeper>,
     lease: Duration,
+    activity_interval: Duration,
+    instance: InstanceId,
 }
 
 impl Api {
     /// Composes the API of `config` and `ports`, with `fence` for its waits.
     pub fn new(config: Config, ports: Ports, fence: Arc<FenceKeeper>) -> Self {
+        let mut id = [0; 16];
+        ports.entropy.fill(&mut id);
+        let instance = InstanceId(uuid::Builder::from_random_bytes(id).into_uuid());
         let app = Arc::new(App {
             fence: Arc::clone(&fence) as _,
             revocations: Arc::new(RevocationState::new()),
             activity: Activity::default(),
             requirements: Requirements {
                 audience: config.policy.issuer.clone(),
+                reaper_lag_max: config.reaper_lag_max,
             },
             cookie: http::cookie::cookie_name(&config.policy.issuer).to_owned(),
             origins: config.origins,
@@ -61,6 +65,8 @@ impl Api {
             app,
             fence,
             lease: config.lease,
+            activity_interval: config.activity_interval,
+            instance,
         }
     }
 
@@ -94,8 +100,8 @@ impl Api {
         // Polled in this order: followers are served before the first one, this process's own, asks.
         let serving_followers = self.serve_followers(stop.clone());
         let fencing = self.fence.run(stop.clone());
-        let writing = self.write_activity(stop);
-        futures::future::try_join5(serving_followers, fencing, following, writing, serving)
+        let keeping_up = self.keep_up(stop);
+        futures::future::try_join5(serving_followers, fencing, following, keeping_up, serving)
             .await
             .map(|_| ())
     }
@@ -106,15 +112,7 @@ impl Api {
         shutdown: &Shutdown,
         ready: &Check,
     ) -> Result<(), PortError> {
-        let ports = &self.app.ports;
-        ready_keys(&ReadyKeysPorts {
-            store: ports.store.as_ref(),
-            log: ports.log.as_ref(),
-            fence: self.fence.as_ref(),
-            ring: ports.keys.as_ref(),
-            clock: ports.clock.as_ref(),
-        })
-        .await?;
+        ready_keys(&self.app.key_ports()).await?;
         while self.app.revocations.deadline() == BootInstant::default() && !shutdown.is_draining() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -140,20 +138,25 @@ impl Api {
         serve(&serve_ports, stop).await
     }
 
-    /// Writes what sessions were used, now and then, and what is left at the end.
-    async fn write_activity(
-        &self,
-        stop: Shared<impl Future<Output = ()>>,
-    ) -> Result<(), PortError> {
+    /// What is done now and then: writes which sessions were used, what is left of it at the end
+    /// too, and takes up signing keys that other processes made.
+    async fn keep_up(&self, stop: Shared<impl Future<Output = ()>>) -> Result<(), PortError> {
+        let mut keys = KeptKeys::default();
         loop {
-            let wait = tokio::time::timeout(ACTIVITY_TICK, stop.clone());
+            let wait = tokio::time::timeout(self.activity_interval, stop.clone());
             let stopped = wait.await.is_ok();
-            let written = touch(self.app.ports.store.as_ref(), &self.app.activity).await;
-            if let Err(error) = written {
+            let (store, clock) = (&self.app.ports.store, &self.app.ports.clock);
+            let activity = &self.app.activity;
+            let written = touch(store.as_ref(), activity, self.instance, || clock.wall());
+            if let Err(error) = written.await {
                 tracing::warn!(%error, "activity could not be written; trying again");
             }
             if stopped {
                 return Ok(());
+            }
+            let kept = keep_keys(&self.app.key_ports(), &self.app.revocations, &mut keys).await;
+            if let Err(error) = kept {
+                tracing::warn!(%error, "the newest signing key could not be taken up; trying again");
             }
         }
     }
@@ -161,11 +164,8 @@ impl Api {
     /// This process judges its own callers under a lease of its own.
     async fn follow(&self, stop: impl Future<Output = ()>) -> Result<(), PortError> {
         let ports = &self.app.ports;
-        let mut id = [0; 16];
-        ports.entropy.fill(&mut id);
-        let instance = InstanceId(uuid::Builder::from_random_bytes(id).into_uuid());
         let follower = Follower::new(
-            instance,
+            self.instance,
             Arc::clone(&self.app.revocations),
             FollowerConfig::default(),
         );

@@ -3,9 +3,10 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use session_api::config::Settings;
-use session_device::DESKTOP_LABEL;
+use session_device::{DESKTOP_LABEL, DESKTOP_PATTERNS};
 use session_domain::secret::Credential;
 use session_domain::service_key;
 use session_runtime::config::{Mistaken, Reader};
@@ -29,10 +30,14 @@ pub struct Config {
     pub bootstrap_key: Option<Credential>,
     /// What desktop applications that show web pages are called.
     pub desktop_label: String,
+    /// What the user agents of their web views contain.
+    pub desktop_patterns: Vec<String>,
     /// Where the GeoIP City database is.
     pub geoip_city: Option<PathBuf>,
     /// Where the GeoIP ASN database is.
     pub geoip_asn: Option<PathBuf>,
+    /// How often to look whether they were replaced.
+    pub geoip_reload: Duration,
     /// The API's decisions.
     pub settings: Settings,
     /// The reaper's decisions.
@@ -84,6 +89,11 @@ impl Config {
             .doc("What desktop applications that show web pages are called.")
             .default(DESKTOP_LABEL)
             .parse();
+        let desktop_patterns = reader
+            .value("device.desktop_patterns")
+            .doc("Texts that the user agents of their web views contain, in any case of letters.")
+            .default(&DESKTOP_PATTERNS.join(","))
+            .list();
         let mut path = |name, doc| {
             reader
                 .value(name)
@@ -98,6 +108,11 @@ impl Config {
             "geoip.asn",
             "An ASN database in MaxMind's format; without one, networks are unknown.",
         );
+        let geoip_reload = reader
+            .value("geoip.reload")
+            .doc("How often to look whether a database was replaced. A damaged one is not taken.")
+            .default("1m")
+            .duration_within("1s", "1d");
         let settings = Settings::read(reader);
         let reaping = session_reaper::Config::read(reader);
         let log = LogConfig::read(reader);
@@ -110,8 +125,10 @@ impl Config {
             private: private?,
             bootstrap_key: bootstrap_key?,
             desktop_label: desktop_label?,
+            desktop_patterns: desktop_patterns?,
             geoip_city: geoip_city?,
             geoip_asn: geoip_asn?,
+            geoip_reload: geoip_reload?,
             settings: settings?,
             reaper: reaping?,
             log: log?,

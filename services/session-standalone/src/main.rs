@@ -5,9 +5,11 @@ mod config;
 mod service_key;
 mod welcome;
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -177,12 +179,15 @@ async fn run(config: Config) -> Result<()> {
     let readiness = Readiness::new(&shutdown);
     let api_config = config.settings.clone().at(addresses.api);
     let verifier = Arc::new(verifier(&api_config.policy));
+    let (city, asn) = (config.geoip_city.as_deref(), config.geoip_asn.as_deref());
+    let places = Arc::new(GeoLocator::open(city, asn));
     let api = compose_api(
         &config,
         &api_config,
         &adapters,
         &secrets,
         Arc::clone(&verifier) as _,
+        Arc::clone(&places),
     )?;
 
     let mut tasks = Tasks::new(&shutdown);
@@ -207,6 +212,10 @@ async fn run(config: Config) -> Result<()> {
             readiness.clone(),
             shutdown.clone(),
         ),
+    );
+    tasks.spawn(
+        "geoip",
+        keep_fresh(places, config.geoip_reload, &adapters, shutdown.clone()),
     );
     let reaper_ports = session_reaper::Ports {
         store: Arc::clone(&adapters.store) as _,
@@ -305,6 +314,7 @@ fn compose_api(
     adapters: &Adapters,
     secrets: &Secrets,
     verifier: Arc<dyn TokenVerifier>,
+    places: Arc<GeoLocator>,
 ) -> Result<Api> {
     let signer = Arc::new(ActiveSigner::new());
     let ring = SealedKeyRing::new(
@@ -316,7 +326,7 @@ fn compose_api(
         .refresh_keys
         .last_key_value()
         .context("no refresh key")?;
-    let locator = GeoLocator::open(config.geoip_city.as_deref(), config.geoip_asn.as_deref());
+    let agents = UserAgents::with(&config.desktop_label, &config.desktop_patterns);
     let ports = session_api::Ports {
         store: Arc::clone(&adapters.store) as _,
         log: Arc::clone(&adapters.store) as _,
@@ -326,8 +336,8 @@ fn compose_api(
         keys: Arc::new(ring),
         verifier,
         refresh: Arc::new(RefreshDeriver::new(secrets.refresh_keys.clone(), newest)?),
-        agents: Arc::new(UserAgents::new(&config.desktop_label)),
-        locator: Arc::new(locator),
+        agents: Arc::new(agents),
+        locator: places,
         fingerprints: Arc::new(FingerprintHasher::new(
             secrets.kek.subkey(FINGERPRINT_CONTEXT),
         )),
@@ -345,6 +355,8 @@ fn compose_api(
 fn validator_config(api: &session_api::Config) -> session_validator::Config {
     session_validator::Config {
         audience: api.policy.issuer.clone(),
+        reaper_lag_max: api.reaper_lag_max,
+        activity_interval: api.activity_interval,
         cookie: CookieRules {
             name: session_api::http::cookie::cookie_name(&api.policy.issuer).to_owned(),
             websocket_origins: api.origins.clone(),
@@ -362,15 +374,31 @@ fn validator_ports(adapters: &Adapters, verifier: Arc<StrictVerifier>) -> sessio
     }
 }
 
+/// Takes new GeoIP databases until the process stops.
+fn keep_fresh(
+    places: Arc<GeoLocator>,
+    every: Duration,
+    adapters: &Adapters,
+    shutdown: Shutdown,
+) -> impl Future<Output = Result<(), Infallible>> + use<> {
+    let (clock, timer) = (Arc::clone(&adapters.clock), Arc::clone(&adapters.timer));
+    async move {
+        tokio::select! {
+            never = places.keep_fresh(every, clock, timer) => match never {},
+            () = shutdown.draining() => Ok(()),
+        }
+    }
+}
+
 /// Tells people and programs once everything is ready.
 async fn welcome_when_ready(
     addresses: Addresses,
     key_file: PathBuf,
     readiness: Readiness,
     shutdown: Shutdown,
-) -> Result<(), std::convert::Infallible> {
+) -> Result<(), Infallible> {
     while !readiness.is_ready() && !shutdown.is_draining() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     if !shutdown.is_draining() {
         let Addresses {

@@ -22,6 +22,7 @@ use session_domain::port::{Bus, Clock, Entropy, PortError, Timer, TokenVerifier}
 use session_domain::revocation::{Follower, FollowerConfig, RevocationState};
 use session_domain::time::BootInstant;
 use session_domain::usecase::follow::{FollowPorts, follow};
+use session_domain::usecase::touch::{Activity, report};
 use session_domain::usecase::validate::Requirements;
 use session_runtime::listen::Listener;
 use session_runtime::private::Readiness;
@@ -66,6 +67,7 @@ pub async fn run(
     let follower = Follower::new(instance, Arc::clone(&state), FollowerConfig::default());
     tracing::info!(%instance, "validator starting");
 
+    let activity = Arc::new(Activity::default());
     let authz = Authz {
         state: Arc::clone(&state),
         verifier: ports.verifier,
@@ -73,8 +75,10 @@ pub async fn run(
         bus: Arc::clone(&ports.bus),
         requirements: Requirements {
             audience: config.audience,
+            reaper_lag_max: config.reaper_lag_max,
         },
         cookie: config.cookie,
+        activity: Arc::clone(&activity),
         decisions: metrics::Decisions::new(&meter),
     };
     let (served, stop) = oneshot::channel();
@@ -89,9 +93,30 @@ pub async fn run(
         clock: ports.clock.as_ref(),
         timer: ports.timer.as_ref(),
     };
+    let (told, release) = oneshot::channel();
+    let telling = async {
+        let now = || state.server_time(ports.clock.boot());
+        let mut stop = stop;
+        loop {
+            // An error means the server is gone, which is a reason to stop as good as any.
+            let stopped = tokio::time::timeout(config.activity_interval, &mut stop).await.is_ok();
+            // Without a lease nobody was answered from memory, and the time isn't known.
+            if state.deadline() > BootInstant::default() {
+                let reported = report(ports.bus.as_ref(), &activity, instance, now).await;
+                if let Err(error) = reported {
+                    tracing::debug!(%error, "activity could not be told; trying again");
+                }
+            }
+            if stopped {
+                // Gone where the follower failed.
+                let _ = told.send(());
+                return Ok(());
+            }
+        }
+    };
     let following = follow(&follow_ports, follower, async {
-        // An error means the server is gone, which is a reason to stop as good as any.
-        let _ = stop.await;
+        // As above.
+        let _ = release.await;
     });
     let ready = readiness.check("validator");
     let watching = async {
@@ -102,7 +127,7 @@ pub async fn run(
         ready.pass();
         Ok(())
     };
-    futures::future::try_join3(serving, following, watching)
+    futures::future::try_join4(serving, telling, following, watching)
         .await
         .map(|_| ())
 }

@@ -1,6 +1,8 @@
 //! What our own databases say: places and networks that are made up, on addresses reserved for
 //! documentation (RFC 5737, RFC 3849), so that examples and tests have somewhere to come from.
 
+#![allow(dead_code, reason = "each test file uses its own part of this")]
+
 use std::net::IpAddr;
 
 use super::support::{Database, Value, text};
@@ -21,14 +23,70 @@ type City = (
 /// An office in Berlin, homes in Lisbon, telephones in Auckland, and what is awkward: a country
 /// without a city, a position without a radius, both sides of the antimeridian.
 const CITIES: [City; 8] = [
-    ("192.0.2.0", 25, "DE", Some("Berlin"), Some((52.52, 13.405)), Some(20)),
-    ("192.0.2.128", 25, "DE", None, Some((51.0, 9.0)), Some(1_000)),
-    ("198.51.100.0", 24, "PT", Some("Lisbon"), Some((38.7223, -9.1393)), Some(10)),
-    ("198.51.100.200", 32, "PT", Some("Porto"), Some((41.1579, -8.6291)), None),
-    ("203.0.113.0", 24, "NZ", Some("Auckland"), Some((-36.8509, 174.7645)), Some(50)),
-    ("2001:db8::", 33, "SE", Some("Linköping"), Some((58.4108, 15.6214)), Some(76)),
-    ("2001:db8:8000::", 34, "FJ", Some("Suva"), Some((-18.1416, 178.4419)), Some(5)),
-    ("2001:db8:c000::", 34, "WS", Some("Apia"), Some((-13.8333, -171.7667)), Some(5)),
+    (
+        "192.0.2.0",
+        25,
+        "DE",
+        Some("Berlin"),
+        Some((52.52, 13.405)),
+        Some(20),
+    ),
+    (
+        "192.0.2.128",
+        25,
+        "DE",
+        None,
+        Some((51.0, 9.0)),
+        Some(1_000),
+    ),
+    (
+        "198.51.100.0",
+        24,
+        "PT",
+        Some("Lisbon"),
+        Some((38.7223, -9.1393)),
+        Some(10),
+    ),
+    (
+        "198.51.100.200",
+        32,
+        "PT",
+        Some("Porto"),
+        Some((41.1579, -8.6291)),
+        None,
+    ),
+    (
+        "203.0.113.0",
+        24,
+        "NZ",
+        Some("Auckland"),
+        Some((-36.8509, 174.7645)),
+        Some(50),
+    ),
+    (
+        "2001:db8::",
+        33,
+        "SE",
+        Some("Linköping"),
+        Some((58.4108, 15.6214)),
+        Some(76),
+    ),
+    (
+        "2001:db8:8000::",
+        34,
+        "FJ",
+        Some("Suva"),
+        Some((-18.1416, 178.4419)),
+        Some(5),
+    ),
+    (
+        "2001:db8:c000::",
+        34,
+        "WS",
+        Some("Apia"),
+        Some((-13.8333, -171.7667)),
+        Some(5),
+    ),
 ];
 
 /// A network with its autonomous system: numbers are reserved for documentation too (RFC 5398).

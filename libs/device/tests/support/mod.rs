@@ -2,6 +2,8 @@
 //! format's specification (MaxMind DB 2.0). What it writes is read back by the real reader and
 //! checked by its verifier.
 
+#![allow(dead_code, reason = "each test file uses its own part of this")]
+
 use std::net::IpAddr;
 
 /// Bytes between the search tree and the data.
@@ -68,7 +70,9 @@ impl Database {
                 Branch::Node(node) => node,
                 Branch::Data(at) => nodes.len() + SEPARATOR.len() + at,
             };
-            let number = u32::try_from(number).expect("a small database").to_be_bytes();
+            let number = u32::try_from(number)
+                .expect("a small database")
+                .to_be_bytes();
             assert_eq!(number[0], 0, "too large for records of 24 bits");
             bytes.extend(&number[1..]);
         }
@@ -170,7 +174,9 @@ fn control(bytes: &mut Vec<u8>, kind: u8, size: usize) {
     let (short, long) = match u8::try_from(size) {
         Ok(size) if size < 29 => (size, None),
         _ => {
-            let rest = size.checked_sub(29).and_then(|rest| u8::try_from(rest).ok());
+            let rest = size
+                .checked_sub(29)
+                .and_then(|rest| u8::try_from(rest).ok());
             (29, Some(rest.expect("values of up to 284 bytes")))
         }
     };

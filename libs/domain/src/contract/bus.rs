@@ -9,8 +9,20 @@ use futures::stream::{BoxStream, StreamExt};
 
 use crate::ids::{InstanceId, LogEpoch, Seq, Serial};
 use crate::port::{Bus, BusReply, BusRequest, Incoming};
-use crate::revocation::{Acknowledgement, Head, LogEntry, Publication};
+use crate::revocation::{
+    Acknowledgement, Head, LIST_BYTES, ListBits, LogEntry, PUBLICATION_SERIALS_MAX, Publication,
+};
 use crate::secret::Secret256;
+
+suite!(($) Arc<dyn Bus>, bus, bus_contract:
+    every_subscriber_hears_every_broadcast_in_order,
+    a_subscription_starts_when_it_is_made,
+    a_request_is_answered_by_one_server,
+    a_request_nobody_answers_ends_in_time,
+    a_dropped_request_is_an_error,
+    a_server_that_left_is_not_asked,
+    a_status_list_and_a_long_run_arrive,
+);
 
 const WITHIN: Duration = Duration::from_secs(5);
 
@@ -133,4 +145,42 @@ pub async fn a_server_that_left_is_not_asked(bus: Arc<dyn Bus>) {
         assert_eq!(answer.unwrap(), BusReply::Released);
         stays = rest;
     }
+}
+
+/// What is long arrives, in as many parts as it takes: a status list whole, and of a run of entries
+/// at least the first.
+pub async fn a_status_list_and_a_long_run_arrive(bus: Arc<dyn Bus>) {
+    let head = Head {
+        epoch: LogEpoch(1),
+        seq: Seq(3),
+    };
+    let bits = BusReply::List(ListBits {
+        head,
+        list: 0,
+        bits: (0..LIST_BYTES).map(|at| (at % 251) as u8).collect(),
+    });
+    let mut requests = bus.requests().await.unwrap();
+    let serves = async {
+        let Incoming { reply, .. } = requests.next().await.expect("a request");
+        reply.send(bits.clone()).unwrap();
+    };
+    let (answer, ()) = join(bus.request(BusRequest::List(0), WITHIN), serves).await;
+    assert_eq!(answer.unwrap(), bits);
+
+    let last = u64::MAX / 2;
+    let serials = (0..PUBLICATION_SERIALS_MAX as u64).map(|number| Serial(last - number));
+    let long = Publication {
+        epoch: LogEpoch(1),
+        after: Seq(7),
+        entries: vec![LogEntry::Ended(serials.collect()); 9],
+    };
+    let mut subscriber = bus.publications().await.unwrap();
+    bus.publish(&long).await.unwrap();
+    let mut heard = Vec::new();
+    while heard.len() < long.entries.len() {
+        let part = subscriber.next().await.expect("the rest");
+        assert_eq!(part.after, Seq(7 + heard.len() as u64));
+        heard.extend(part.entries);
+    }
+    assert_eq!(heard, long.entries);
 }

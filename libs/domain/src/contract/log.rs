@@ -11,7 +11,9 @@ use super::sample;
 use super::store::Pair;
 use crate::event::Actor;
 use crate::ids::{InstanceId, LogEpoch, Seq, Serial, SessionId, TenantId};
-use crate::port::{End, RevocationLog, SessionStore, Start, StartOutcome, Targets, Why};
+use crate::port::{
+    End, Heard, RevocationLog, SessionStore, Start, StartOutcome, Targets, Touch, Why,
+};
 use crate::revocation::{Grant, GrantReply, GrantRequest, Head, Lease};
 use crate::session::{EndReason, NewSession};
 use crate::time::Timestamp;
@@ -26,6 +28,7 @@ suite!(($) Pair, log, revocation_log_contract:
     a_shorter_lease_does_not_shorten_what_is_waited_for,
     a_lease_is_released_by_its_counter_only,
     a_grant_says_how_far_the_reaper_has_come,
+    nobody_is_idle_before_every_holder_has_told,
     every_end_is_before_or_after_every_grant,
     a_snapshot_is_as_new_as_its_head_says,
     ended_serials_are_those_of_the_range,
@@ -233,6 +236,57 @@ pub async fn a_grant_says_how_far_the_reaper_has_come((store, log): Pair) {
         granted(&log, ask(1, 4, None)).await.reaped_through,
         Timestamp(200)
     );
+}
+
+/// A session ends for having been idle only once every lease holder has told of every use up to
+/// when it was due; for having expired, at once.
+pub async fn nobody_is_idle_before_every_holder_has_told((store, log): Pair) {
+    assert_eq!(log.heard_through().await.unwrap(), None);
+    let told = granted(&log, ask(1, 1, None)).await.server_time;
+    assert_eq!(log.heard_through().await.unwrap(), Some(told));
+    let after = |seconds| told.plus(Duration::from_secs(seconds));
+    let session = |number, idle: Option<u64>, expires| {
+        let mut session = sample::new_session(number, "alice").draft().clone();
+        session.last_seen_at = told;
+        session.idle_timeout = idle.map(Duration::from_secs);
+        session.expires_at = after(expires);
+        NewSession::new(session, sample::new_session(number, "alice").seed().clone())
+    };
+    start(&store, session(1, Some(60), 3_600)).await;
+    start(&store, session(2, None, 30)).await;
+    let reap = async || {
+        let change = End {
+            targets: Targets::Overdue,
+            why: Why::Overdue,
+            at: after(100),
+            actor: Actor::System,
+            batch: 10,
+        };
+        let ended = store.apply(change).await.unwrap().ended;
+        ended.iter().map(|session| session.id).collect::<Vec<_>>()
+    };
+    let hear = async |number, seconds| {
+        let heard = Heard {
+            from: instance(number),
+            through: after(seconds),
+        };
+        let touch = Touch {
+            seen: Vec::new(),
+            heard: Some(heard),
+        };
+        store.apply(touch).await.unwrap();
+    };
+    assert_eq!(reap().await, [sample::session_id(2)], "expired, not idle");
+    hear(1, 59).await;
+    hear(7, 100).await;
+    assert_eq!(reap().await, [], "a use in the last second may not be told yet");
+    granted(&log, ask(2, 1, None)).await;
+    hear(1, 100).await;
+    assert_eq!(reap().await, [], "the other holder may know of a use");
+    log.release(instance(2), 1).await.unwrap();
+    hear(1, 80).await;
+    assert_eq!(log.heard_through().await.unwrap(), Some(after(100)));
+    assert_eq!(reap().await, [sample::session_id(1)]);
 }
 
 /// Grants and ends at once: whoever was granted a head below an end's number is among the leases

@@ -6,7 +6,7 @@ use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{InstanceId, LogEpoch, Seq};
-use crate::port::PortError;
+use crate::port::{PortError, Touch};
 use crate::revocation::{
     Acknowledgement, CheckQuery, CheckVerdict, GrantReply, GrantRequest, ListBits, Publication,
     Snapshot,
@@ -37,6 +37,8 @@ pub enum BusRequest {
     List(u64),
     /// Whether a session is alive right now, read from the authority after this was asked.
     Check(CheckQuery),
+    /// To take in that sessions were used.
+    Activity(Touch),
 }
 
 /// The authority's answer, in the variant of the request.
@@ -54,6 +56,8 @@ pub enum BusReply {
     List(ListBits),
     /// To [`BusRequest::Check`].
     Check(CheckVerdict),
+    /// To [`BusRequest::Activity`]: it is written.
+    ActivityKept,
     /// The authority couldn't answer; ask again later.
     Unavailable,
 }

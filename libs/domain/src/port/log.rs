@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use crate::ids::{InstanceId, Seq, Serial};
 use crate::port::PortError;
 use crate::revocation::{GrantReply, GrantRequest, Head, Lease, LogEntry, Snapshot};
+use crate::time::Timestamp;
 
 /// The revocation log's reading side, and the leases. Entries are written by
 /// [`SessionStore::commit`](crate::port::SessionStore::commit) alone, in the transaction of the
@@ -30,6 +31,11 @@ pub trait RevocationLog: Send + Sync {
 
     /// Every lease, whatever its age. MUST reflect every grant that returned before the call.
     async fn leases(&self) -> Result<Vec<Lease>, PortError>;
+
+    /// Up to when every lease holder has told of every use of a session
+    /// ([`Heard`](crate::port::Heard)); `None` where nobody holds a lease. A new holder counts from
+    /// its first grant: it has answered nobody before.
+    async fn heard_through(&self) -> Result<Option<Timestamp>, PortError>;
 
     /// The entries after `after`, oldest first, at most `limit`.
     async fn entries(&self, after: Seq, limit: u32) -> Result<Vec<LogEntry>, PortError>;

@@ -22,8 +22,8 @@ pub use bus::{Bus, BusReply, BusRequest, Incoming};
 pub use cache::SessionCache;
 pub use change::{
     AddServiceKey, AddSigningKey, Change, ChangeDevice, DeviceOutcome, End, EndOutcome, Eviction,
-    Extend, ExtendOutcome, ForgetDevice, ForgetOutcome, Idempotency, Judged, KeyOutcome, Outcome,
-    RetireOutcome, RetireSigningKey, RevokeServiceKey, RevokeServiceKeyOutcome, Rotate,
+    Extend, ExtendOutcome, ForgetDevice, ForgetOutcome, Heard, Idempotency, Judged, KeyOutcome,
+    Outcome, RetireOutcome, RetireSigningKey, RevokeServiceKey, RevokeServiceKeyOutcome, Rotate,
     RotateOutcome, Seen, ServiceKey, ServiceKeyOutcome, SessionLimit, Start, StartOutcome, StepUp,
     StepUpOutcome, SteppedUp, StoredSigningKey, Targets, Touch, TouchOutcome, Transition, Update,
     UpdateOutcome, Why,

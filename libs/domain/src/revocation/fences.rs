@@ -1,6 +1,9 @@
 //! The machine that waits until every follower knows. Without I/O: it is told which leases there
 //! are and what was acknowledged, and [`Fences::poll`] says who may go on.
 
+#[cfg(any(test, feature = "contract"))]
+mod fork;
+
 use std::collections::{BTreeMap, HashMap};
 use std::marker::PhantomData;
 use std::time::Duration;

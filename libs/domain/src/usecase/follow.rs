@@ -102,6 +102,6 @@ fn on_reply(follower: &mut Follower, clock: &dyn Clock, reply: Option<BusReply>)
         Some(BusReply::List(bits)) => follower.on_list(now, &bits),
         Some(BusReply::Unavailable) | None => follower.on_request_failed(now),
         // Answers to what was never asked.
-        Some(BusReply::Released | BusReply::Check(_)) => {}
+        Some(BusReply::Released | BusReply::Check(_) | BusReply::ActivityKept) => {}
     }
 }

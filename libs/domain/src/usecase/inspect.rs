@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::port::{Bus, PortError, Seen};
+use crate::port::{Bus, PortError};
 use crate::service_key::Scope;
 use crate::session::Session;
 use crate::token::{Claims, Refusal, TokenKind};
@@ -58,11 +58,10 @@ pub async fn inspect(
     };
     let good = session.filter(|session| session.alive_at(now).is_ok());
     if is_use && let Some(session) = &good {
-        ports.activity.note(Seen {
-            tenant: session.tenant.clone(),
-            id: session.id,
-            at: now,
-        });
+        let clock = ports.memory.clock;
+        ports
+            .activity
+            .note(&session.tenant, session.id, || clock.wall());
     }
     Ok(good)
 }

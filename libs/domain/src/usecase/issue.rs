@@ -67,7 +67,7 @@ fn claims(kind: TokenKind, key: KeyId, policy: &SessionPolicy, session: &Session
         audience,
         expires_at: whole_seconds(expires_at),
         issued_at,
-        token_id: token_id(kind, session),
+        token_id: token_id(kind, session, expires_at),
         session: session.id,
         tenant: session.tenant.clone(),
         auth_time: whole_seconds(session.authentication.auth_time),
@@ -84,13 +84,15 @@ fn whole_seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_unix_seconds(at.unix_seconds())
 }
 
-/// Unique per credential, and the same whenever that credential is issued again.
-fn token_id(kind: TokenKind, session: &Session) -> String {
+/// Unique per credential, and the same whenever that credential is issued again. One that is issued
+/// again after the session was extended ends later, so it is another.
+fn token_id(kind: TokenKind, session: &Session, expires_at: Timestamp) -> String {
     let mut hasher = blake3::Hasher::new_derive_key("session-service 2026 jti");
     hasher.update(kind.typ().as_bytes());
     hasher.update(session.id.0.as_bytes());
     hasher.update(&session.serial.0.to_be_bytes());
     hasher.update(&session.refresh.generation.0.to_be_bytes());
+    hasher.update(&expires_at.0.to_be_bytes());
     hasher.finalize().to_hex()[..32].to_owned()
 }
 

@@ -95,6 +95,10 @@ async fn work(ports: &ServePorts<'_>, request: BusRequest) -> Result<BusReply, P
         BusRequest::Snapshot => BusReply::Snapshot(ports.log.snapshot().await?),
         BusRequest::List(list) => BusReply::List(list_bits(ports.log, list).await?),
         BusRequest::Check(query) => BusReply::Check(check(ports, &query).await?),
+        BusRequest::Activity(touch) => {
+            ports.store.apply(touch).await?;
+            BusReply::ActivityKept
+        }
     })
 }
 
@@ -120,16 +124,24 @@ async fn check(ports: &ServePorts<'_>, query: &CheckQuery) -> Result<CheckVerdic
     let snapshot = ports.log.snapshot().await?;
     let session = ports.store.find(&query.tenant, query.session).await?;
     let server_time = ports.clock.wall();
-    Ok(judge(query, &snapshot, session.as_ref(), server_time))
+    let heard = ports.log.heard_through().await?.unwrap_or(server_time);
+    Ok(judge(
+        query,
+        &snapshot,
+        session.as_ref(),
+        server_time,
+        heard,
+    ))
 }
 
 /// The verdict on a session as the authority has it, `session`, under the keys and floors of
-/// `snapshot`; all of them read after the question was asked.
+/// `snapshot`, and use heard of up to `heard`; all of them read after the question was asked.
 pub fn judge(
     query: &CheckQuery,
     Snapshot { keys, floors, .. }: &Snapshot,
     session: Option<&Session>,
     server_time: Timestamp,
+    heard: Timestamp,
 ) -> CheckVerdict {
     if !keys.iter().any(|key| key.kid == query.key) {
         return CheckVerdict::UnknownKey;
@@ -140,7 +152,7 @@ pub fn judge(
     let alive = session.is_some_and(|session| {
         session.status == Status::Active
             && session.serial == query.serial
-            && session.overdue(server_time).is_none()
+            && session.overdue_as_heard(server_time, heard).is_none()
             && !floored
     });
     if alive {

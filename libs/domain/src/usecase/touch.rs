@@ -1,89 +1,218 @@
-//! Remember that sessions are used: gathered in memory, written together.
+//! Remember that sessions are used: gathered in memory, told together.
+//!
+//! Whoever answers from memory notes each use with its [`Activity`]; now and then [`report`] tells
+//! the authority, or [`touch`] writes directly where this process is the authority. Both also say
+//! up to when everything has been told: until every holder of a lease has, no session ends for
+//! having been idle, so an outage of ours logs nobody out.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use crate::ids::{SessionId, TenantId};
-use crate::port::{PortError, Seen, SessionStore, Touch};
+use futures::future::{BoxFuture, FutureExt};
+
+use crate::ids::{InstanceId, SessionId, TenantId};
+use crate::port::{Bus, BusReply, BusRequest, Heard, PortError, Seen, SessionStore, Touch};
 use crate::time::Timestamp;
 
-/// At most this many uses are written in one transaction, so that nobody waits for long behind.
-const BATCH: usize = 1_000;
+/// At most this many uses are told at once, so that nobody waits for long behind, and no message
+/// is too long.
+const BATCH: usize = 500;
 
-type Uses = HashMap<(TenantId, SessionId), Timestamp>;
+/// How long telling the authority may take.
+const WITHIN: Duration = Duration::from_secs(2);
 
-/// The uses that wait to be written. A session used a thousand times waits once, with its latest.
-/// What a process that dies hadn't written yet is lost, which can only make a session seem idle
-/// for as much longer as [`touch`] is called apart.
+/// The uses that wait to be told. A session used a thousand times waits once, with its first and
+/// its last. What a process that dies hadn't told yet is lost, which can only make a session seem
+/// idle for as much longer as it is told apart.
 #[derive(Debug, Default)]
 pub struct Activity {
-    waiting: Mutex<Uses>,
+    waiting: Mutex<HashMap<(TenantId, SessionId), Seen>>,
 }
 
 impl Activity {
-    /// Notes that a session was used.
-    pub fn note(&self, seen: Seen) {
+    /// Notes that a session is used, at what `now` says. The clock is read under the lock, so that
+    /// no use is older than a telling that has left it out.
+    pub fn note(&self, tenant: &TenantId, id: SessionId, now: impl FnOnce() -> Timestamp) {
         let mut waiting = self.lock();
-        let latest = waiting.entry((seen.tenant, seen.id)).or_insert(seen.at);
-        *latest = seen.at.max(*latest);
+        let at = now();
+        waiting
+            .entry((tenant.clone(), id))
+            .and_modify(|seen| seen.and(at, at))
+            .or_insert_with(|| Seen {
+                tenant: tenant.clone(),
+                id,
+                first: at,
+                last: at,
+            });
     }
 
-    /// Takes all that waits, a batch at a time.
-    fn take(&self) -> Vec<Seen> {
-        let uses = std::mem::take(&mut *self.lock());
-        uses.into_iter()
-            .map(|((tenant, id), at)| Seen { tenant, id, at })
-            .collect()
+    /// Takes all that waits; with it, every use up to what `now` says has been taken.
+    fn take(&self, now: impl FnOnce() -> Timestamp) -> (Vec<Seen>, Timestamp) {
+        let mut waiting = self.lock();
+        let through = now();
+        let uses = std::mem::take(&mut *waiting);
+        (uses.into_values().collect(), through)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Uses> {
+    /// Lets uses wait again.
+    fn put_back(&self, seen: &[Seen]) {
+        let mut waiting = self.lock();
+        for seen in seen {
+            waiting
+                .entry((seen.tenant.clone(), seen.id))
+                .and_modify(|other| other.and(seen.first, seen.last))
+                .or_insert_with(|| seen.clone());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(TenantId, SessionId), Seen>> {
         // Nothing that panics holds it half changed.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Writes all that waits. Returns for how many sessions it was news.
+/// Writes all that waits on behalf of `from`.
 ///
 /// # Errors
 /// Where the store doesn't answer; what wasn't written waits for the next call.
-pub async fn touch(store: &dyn SessionStore, activity: &Activity) -> Result<u64, PortError> {
-    let seen = activity.take();
-    let mut moved = 0;
-    for (place, batch) in seen.chunks(BATCH).enumerate() {
-        let change = Touch {
-            seen: batch.to_vec(),
-        };
-        match store.apply(change).await {
-            Ok(outcome) => moved += outcome.moved,
-            Err(error) => {
-                seen[place * BATCH..]
-                    .iter()
-                    .for_each(|seen| activity.note(seen.clone()));
-                return Err(error);
+pub async fn touch(
+    store: &dyn SessionStore,
+    activity: &Activity,
+    from: InstanceId,
+    now: impl FnOnce() -> Timestamp,
+) -> Result<(), PortError> {
+    let write = |touch| async move { store.apply(touch).await.map(|_| ()) }.boxed();
+    tell(activity, from, now, &write).await
+}
+
+/// Tells the authority all that waits on behalf of `from`.
+///
+/// # Errors
+/// Where nobody acknowledges it; it waits for the next call.
+pub async fn report(
+    bus: &dyn Bus,
+    activity: &Activity,
+    from: InstanceId,
+    now: impl FnOnce() -> Timestamp,
+) -> Result<(), PortError> {
+    let send = |touch| {
+        async move {
+            match bus.request(BusRequest::Activity(touch), WITHIN).await? {
+                BusReply::ActivityKept => Ok(()),
+                _ => Err(PortError::retry("activity", "nobody acknowledged it")),
             }
         }
+        .boxed()
+    };
+    tell(activity, from, now, &send).await
+}
+
+/// Tells all that waits, a batch at a time; the last says up to when that was all.
+async fn tell<'a>(
+    activity: &Activity,
+    from: InstanceId,
+    now: impl FnOnce() -> Timestamp,
+    send: &(dyn Fn(Touch) -> BoxFuture<'a, Result<(), PortError>> + Sync),
+) -> Result<(), PortError> {
+    let (seen, through) = activity.take(now);
+    let mut told = 0;
+    loop {
+        let end = seen.len().min(told + BATCH);
+        let heard = (end == seen.len()).then_some(Heard { from, through });
+        let touch = Touch {
+            seen: seen[told..end].to_vec(),
+            heard,
+        };
+        if let Err(error) = send(touch).await {
+            activity.put_back(&seen[told..]);
+            return Err(error);
+        }
+        told = end;
+        if heard.is_some() {
+            return Ok(());
+        }
     }
-    Ok(moved)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::contract::sample;
+    use futures::executor::block_on;
+
+    const fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(seconds)
+    }
+
+    fn used(activity: &Activity, session: u128, seconds: i64) {
+        activity.note(&TenantId::default(), sample::session_id(session), || {
+            at(seconds)
+        });
+    }
+
+    fn told(activity: &Activity, works: bool) -> (Result<(), PortError>, Vec<Touch>) {
+        let touches = Mutex::new(Vec::new());
+        let from = InstanceId(uuid::Uuid::from_u128(1));
+        let send = |touch: Touch| {
+            touches.lock().unwrap().push(touch);
+            let result = works
+                .then_some(())
+                .ok_or_else(|| PortError::retry("test", "on purpose"));
+            async { result }.boxed()
+        };
+        let result = block_on(tell(activity, from, || at(100), &send));
+        (result, touches.into_inner().unwrap())
+    }
 
     #[test]
-    fn a_session_waits_once_with_its_latest_use() {
+    fn a_session_waits_once_with_its_first_and_last_use() {
         let activity = Activity::default();
         for seconds in [5, 9, 7] {
-            activity.note(Seen {
-                tenant: TenantId::default(),
-                id: sample::session_id(1),
-                at: Timestamp::from_unix_seconds(seconds),
-            });
+            used(&activity, 1, seconds);
         }
-        let seen = activity.take();
-        assert_eq!(seen.len(), 1);
-        assert_eq!(seen[0].at, Timestamp::from_unix_seconds(9));
-        assert_eq!(activity.take(), []);
+        let (result, touches) = told(&activity, true);
+        result.unwrap();
+        let [
+            Touch {
+                seen,
+                heard: Some(heard),
+            },
+        ] = &touches[..]
+        else {
+            panic!("{touches:?}")
+        };
+        assert_eq!((seen.len(), seen[0].first, seen[0].last), (1, at(5), at(9)));
+        assert_eq!(heard.through, at(100));
+        let (_, again) = told(&activity, true);
+        assert_eq!(again[0].seen, [], "nothing new, and that is told too");
+    }
+
+    #[test]
+    fn what_could_not_be_told_waits_and_takes_in_what_came_since() {
+        let activity = Activity::default();
+        used(&activity, 1, 5);
+        assert!(told(&activity, false).0.is_err());
+        used(&activity, 1, 50);
+        let (_, touches) = told(&activity, true);
+        assert_eq!(
+            (touches[0].seen[0].first, touches[0].seen[0].last),
+            (at(5), at(50))
+        );
+    }
+
+    #[test]
+    fn only_the_last_of_many_batches_says_that_this_was_all() {
+        let activity = Activity::default();
+        for session in 0..=2 * BATCH as u128 {
+            used(&activity, session, 5);
+        }
+        let (_, touches) = told(&activity, true);
+        let said: Vec<bool> = touches.iter().map(|touch| touch.heard.is_some()).collect();
+        assert_eq!(said, [false, false, true]);
+        assert_eq!(
+            touches.iter().map(|touch| touch.seen.len()).sum::<usize>(),
+            2 * BATCH + 1
+        );
     }
 }

@@ -8,8 +8,9 @@ use crate::revocation::{AllGuards, CheckQuery, CheckVerdict, Guards, RevocationS
 use crate::time::{BootInstant, Timestamp};
 use crate::token::{Claims, Refusal, TokenKind};
 
-/// How far the reaper may lag before session tokens, whose own `exp` is far away, are checked with
-/// the authority: a reaper that died must not mean sessions that live for ever.
+/// How far the reaper may lag, where nobody decides, before session tokens, whose own `exp` is far
+/// away, are checked with the authority: a reaper that died must not mean sessions that live for
+/// ever.
 pub const REAPER_LAG_MAX: Duration = Duration::from_secs(60);
 
 /// How far in the future a token may have been issued: the spread of several authorities'
@@ -21,6 +22,8 @@ pub const ISSUED_AHEAD_MAX: Duration = Duration::from_secs(5);
 pub struct Requirements {
     /// The audience it must be for.
     pub audience: String,
+    /// How far the reaper may lag before session tokens are checked with the authority.
+    pub reaper_lag_max: Duration,
 }
 
 /// What the memory of this process says about a token.
@@ -77,7 +80,7 @@ pub fn decide(
 ///
 /// The steps of a decision are values of their own, so that their order can't be mistaken and a
 /// simulator can hold a thread up between any two of them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[must_use]
 pub struct Begun<G = AllGuards> {
     deadline: BootInstant,
@@ -115,17 +118,19 @@ impl<G: Guards> Begun<G> {
         Judged {
             begun: self,
             kind,
+            reaper_lag_max: requirements.reaper_lag_max,
             verified: verified.and_then(|claims| judge::<G>(memory.state, claims, requirements)),
         }
     }
 }
 
 /// A decision's second step: the token has been judged by what was known since.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[must_use]
 pub struct Judged<G = AllGuards> {
     begun: Begun<G>,
     kind: TokenKind,
+    reaper_lag_max: Duration,
     verified: Result<Claims, Refusal>,
 }
 
@@ -151,7 +156,7 @@ impl<G: Guards> Judged<G> {
             Ok(claims) if !leased => Local::Ask(claims),
             Ok(claims) => {
                 let server_time = memory.state.server_time(now);
-                let reaped = server_time.since(memory.state.reaped_through()) <= REAPER_LAG_MAX;
+                let reaped = server_time.since(memory.state.reaped_through()) <= self.reaper_lag_max;
                 match judge_time(&claims, server_time) {
                     Err(refusal) => Local::Deny(refusal),
                     Ok(()) if self.kind == TokenKind::Session && !reaped => Local::Ask(claims),

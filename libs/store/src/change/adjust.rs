@@ -3,12 +3,11 @@ use std::collections::HashMap;
 use sea_orm::ConnectionTrait;
 use session_domain::ids::{SessionId, TenantId};
 use session_domain::port::{
-    Extend, ExtendOutcome, Judged, PortError, Touch, TouchOutcome, Update, UpdateOutcome,
+    Extend, ExtendOutcome, Judged, PortError, Seen, Touch, TouchOutcome, Update, UpdateOutcome,
 };
 use session_domain::session::{Moved, Session};
-use session_domain::time::Timestamp;
 
-use crate::{devices, events, moves, sessions};
+use crate::{devices, events, leases, moves, sessions};
 
 /// At most this many sessions' use is written by one statement, whose length is their number.
 const TOUCHED_MAX: usize = 100;
@@ -60,13 +59,17 @@ pub(super) async fn touch<C: ConnectionTrait>(
     db: &C,
     change: Touch,
 ) -> Result<TouchOutcome, PortError> {
-    // The latest of each: a session may be named twice, and statements name it once.
-    let mut latest: HashMap<(&TenantId, SessionId), Timestamp> = HashMap::new();
-    for seen in &change.seen {
-        let at = latest.entry((&seen.tenant, seen.id)).or_insert(seen.at);
-        *at = seen.at.max(*at);
+    if let Some(heard) = change.heard {
+        leases::hear(db, heard).await?;
     }
-    let mut ids: Vec<SessionId> = latest.keys().map(|(_, id)| *id).collect();
+    // A session may be named twice, and statements name it once.
+    let mut uses: HashMap<(TenantId, SessionId), Seen> = HashMap::new();
+    for seen in change.seen {
+        uses.entry((seen.tenant.clone(), seen.id))
+            .and_modify(|use_| use_.and(seen.first, seen.last))
+            .or_insert(seen);
+    }
+    let mut ids: Vec<SessionId> = uses.keys().map(|(_, id)| *id).collect();
     ids.sort_unstable();
     ids.dedup();
     let mut moved = 0;
@@ -74,7 +77,10 @@ pub(super) async fn touch<C: ConnectionTrait>(
         let locked = sessions::lock_active(db, ids).await?;
         let used: Vec<Session> = locked
             .iter()
-            .filter_map(|session| session.seen(*latest.get(&(&session.tenant, session.id))?))
+            .filter_map(|session| {
+                let seen = uses.get(&(session.tenant.clone(), session.id))?;
+                session.seen(seen.first, seen.last)
+            })
             .collect();
         moves::store_use(db, &used).await?;
         devices::store_use(db, &used).await?;

@@ -10,7 +10,7 @@ use session_domain::time::Timestamp;
 
 use crate::counters::{self, Tally};
 use crate::sessions::Among;
-use crate::{events, log, sessions};
+use crate::{events, leases, log, sessions};
 
 /// Ends sessions.
 pub(super) async fn end<C: ConnectionTrait>(db: &C, change: End) -> Result<EndOutcome, PortError> {
@@ -117,7 +117,11 @@ pub(super) async fn lock_targets<C: ConnectionTrait>(
             };
             sessions::lock_of_user(db, tenant, user, among, batch).await
         }
-        Targets::Overdue => sessions::lock_overdue(db, change.at, batch).await,
+        Targets::Overdue => {
+            let heard = leases::heard_through(db).await?;
+            let heard = heard.unwrap_or(change.at);
+            sessions::lock_overdue(db, change.at, heard, batch).await
+        }
     }
 }
 

@@ -402,5 +402,6 @@ impl<G: Guards> World<G> {
 fn requirements() -> Requirements {
     Requirements {
         audience: AUDIENCE.into(),
+        reaper_lag_max: session_domain::usecase::validate::REAPER_LAG_MAX,
     }
 }

@@ -259,12 +259,14 @@ impl Database {
             BusRequest::Entries { after, .. } => BusReply::Entries(self.publication(after, 500)),
             BusRequest::Snapshot => BusReply::Snapshot(self.finished_snapshot::<G>(work)),
             BusRequest::List(list) => BusReply::List(self.list_bits(list)),
+            // Nobody here is idle.
+            BusRequest::Activity(_) => BusReply::ActivityKept,
             BusRequest::Check(query) => {
                 let session = self
                     .sessions
                     .iter()
                     .find(|session| session.id == query.session);
-                BusReply::Check(serve::judge(&query, &self.snapshot(), session, wall))
+                BusReply::Check(serve::judge(&query, &self.snapshot(), session, wall, wall))
             }
         }
     }

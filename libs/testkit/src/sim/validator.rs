@@ -155,7 +155,10 @@ impl<G: Guards> World<G> {
             BusReply::Entries(entries) => follower.on_publication(now, entries),
             BusReply::Snapshot(snapshot) => follower.on_snapshot(now, &snapshot),
             BusReply::List(bits) => follower.on_list(now, &bits),
-            BusReply::Released | BusReply::Check(_) | BusReply::Unavailable => {}
+            BusReply::Released
+            | BusReply::ActivityKept
+            | BusReply::Check(_)
+            | BusReply::Unavailable => {}
         }
     }
 

@@ -40,17 +40,15 @@ impl<T: ParseFromJSON + DeserializeOwned> ParsePayload for Body<T> {
         let is_json = request
             .content_type()
             .and_then(|text| text.parse::<mime::Mime>().ok());
-        if !is_json.is_some_and(|mime| mime.essence_str() == "application/json") {
+        if is_json.is_none_or(|mime| mime.essence_str() != "application/json") {
             return Err(Problem::unsupported_media_type().into());
         }
         let bytes = read(body).await?;
         // The first reading is for form: types, unknown and doubled fields, nothing coerced.
         let mut json = serde_json::Deserializer::from_slice(&bytes);
         let strict: Result<T, _> = serde_path_to_error::deserialize(&mut json);
-        let strict = strict.map_err(|error| match error.path().to_string().as_str() {
-            "." => Problem::malformed(error.inner().to_string()),
-            path => Problem::invalid(path, error.inner().to_string()),
-        });
+        let strict =
+            strict.map_err(|error| bad_form(&error.path().to_string(), &error.inner().to_string()));
         drop(strict?);
         json.end()
             .map_err(|error| Problem::malformed(error.to_string()))?;
@@ -63,6 +61,19 @@ impl<T: ParseFromJSON + DeserializeOwned> ParsePayload for Body<T> {
             value,
             digest: *blake3::hash(&bytes).as_bytes(),
         })
+    }
+}
+
+/// A value of the wrong form at `path`, or a field that isn't there, which is told by its own name.
+fn bad_form(path: &str, message: &str) -> Problem {
+    let missing = message
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.split('`').next());
+    match (path, missing) {
+        (".", None) => Problem::malformed(message),
+        (".", Some(field)) => Problem::invalid(field, "is missing"),
+        (path, None) => Problem::invalid(path, message),
+        (path, Some(field)) => Problem::invalid(format!("{path}.{field}"), "is missing"),
     }
 }
 
@@ -124,6 +135,24 @@ impl<'a, T: ParseFromJSON + DeserializeOwned> ApiExtractor<'a> for Body<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_field_is_named() {
+        let message = "missing field `amr` at line 1 column 2";
+        assert_eq!(
+            bad_form(".", message),
+            Problem::invalid("amr", "is missing")
+        );
+        assert_eq!(
+            bad_form("a", message),
+            Problem::invalid("a.amr", "is missing")
+        );
+        assert_eq!(bad_form(".", "EOF"), Problem::malformed("EOF"));
+        assert_eq!(
+            bad_form("a", "not a number"),
+            Problem::invalid("a", "not a number")
+        );
+    }
 
     #[test]
     fn a_broken_rule_names_its_field() {

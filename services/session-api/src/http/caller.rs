@@ -28,6 +28,7 @@ pub struct User {
     /// Their tenant.
     pub tenant: TenantId,
     /// Who.
+    #[allow(clippy::struct_field_names, reason = "the user's id is the user's id")]
     pub user: UserId,
     /// The session they called with.
     pub session: SessionId,
@@ -61,6 +62,20 @@ impl Service {
                 scope.as_str()
             );
             Err(Problem::forbidden("insufficient_scope", detail))
+        }
+    }
+}
+
+impl Service {
+    /// This service as the use cases know callers, if it administers the deployment: it has the
+    /// scope, and isn't tied to one tenant.
+    pub fn of_deployment(self) -> Result<Caller, Problem> {
+        let caller = self.caller(Scope::Admin)?;
+        if caller.is_of_deployment() {
+            Ok(caller)
+        } else {
+            let detail = "This is for keys that are not tied to a tenant.";
+            Err(Problem::forbidden("tenant_bound", detail))
         }
     }
 }

@@ -23,6 +23,7 @@ impl Health {
         tag = "Tag::Public",
         operation_id = "health"
     )]
+    #[allow(clippy::unused_async, reason = "operations are async")]
     async fn health(&self) -> Json<Alive> {
         Json(Alive {
             status: "ok".to_owned(),

@@ -38,6 +38,7 @@ impl Jwks {
         tag = "Tag::Public",
         operation_id = "jwks"
     )]
+    #[allow(clippy::unused_async, reason = "operations are async")]
     async fn keys(&self, app: Data<&Arc<App>>) -> Result<KeySet, Problem> {
         let mut keys = app.revocations.public_keys();
         if keys.is_empty() {

@@ -1,9 +1,12 @@
 //! The HTTP API: one file per operation, one place for errors, one for who calls.
 
+mod admin;
 mod body;
 mod caller;
+mod codes;
 pub mod cookie;
 mod cursor;
+mod devices;
 mod docs;
 mod health;
 mod jwks;
@@ -43,15 +46,25 @@ pub fn routes(app: &Arc<App>) -> impl Endpoint + use<> {
         .with(Requests::new(entropy))
 }
 
-/// The API document (OpenAPI 3.0), as JSON.
+/// The API document (`OpenAPI` 3.0), as JSON.
 pub fn document() -> String {
     service().spec()
 }
 
 fn service() -> OpenApiService<impl OpenApi, ()> {
-    let operations = Merged((sessions::operations(), jwks::Jwks, health::Health));
-    OpenApiService::new(operations, "Session service", env!("CARGO_PKG_VERSION")).description(
+    let operations = Merged((
+        sessions::operations(),
+        devices::operations(),
+        admin::operations(),
+        jwks::Jwks,
+        health::Health,
+    ));
+    let description = format!(
         "Sessions for login systems: start one once a user has been authenticated, and end it so that no \
-         validator anywhere accepts it from the moment the call returns.",
-    )
+         validator anywhere accepts it from the moment the call returns.\n\n\
+         Every error is `application/problem+json` (RFC 9457) with one of these codes:\n\n{}",
+        codes::table()
+    );
+    OpenApiService::new(operations, "Session service", env!("CARGO_PKG_VERSION"))
+        .description(description)
 }

@@ -12,6 +12,8 @@ use poem_openapi::{ApiResponse, Object};
 use serde::Serialize;
 use session_domain::port::PortError;
 
+use super::codes;
+
 /// A field of a request that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]
 pub struct FieldError {
@@ -59,6 +61,7 @@ pub struct Problem {
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        debug_assert!(codes::is_known(code), "{code} isn't in codes.rs");
         Self {
             status,
             code,

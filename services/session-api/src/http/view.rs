@@ -44,6 +44,8 @@ impl From<StatusView> for ShownStatus {
 #[derive(Debug, Object)]
 #[oai(rename = "Device")]
 pub struct DeviceView {
+    /// Its handle among its user's devices.
+    pub id: String,
     /// What to call it: the name the user gave it, or browser and operating system.
     pub label: String,
     /// The browser or program.
@@ -128,6 +130,7 @@ impl SessionView {
             Status::Active => None,
             Status::Ended(ending) => Some(ending),
         };
+        let device_id = session.device_id().to_string();
         let (agent, place) = (session.device.agent, session.network.place);
         Self {
             id: session.id.to_string(),
@@ -145,6 +148,7 @@ impl SessionView {
             acr: session.authentication.acr,
             amr: session.authentication.amr,
             device: DeviceView {
+                id: device_id,
                 label: session.device.name.clone().unwrap_or(agent.label),
                 browser: agent.browser,
                 browser_version: agent.browser_version,

@@ -13,7 +13,9 @@ use std::time::Duration;
 use poem::{Endpoint, Request, Response};
 use session_domain::port::{Bus, Clock, TokenVerifier};
 use session_domain::revocation::RevocationState;
+use session_domain::time::Timestamp;
 use session_domain::token::{Claims, Refusal};
+use session_domain::usecase::touch::Activity;
 use session_domain::usecase::validate::{Memory, Requirements, Verdict, validate};
 
 use crate::metrics::Decisions;
@@ -43,11 +45,17 @@ pub struct Authz {
     pub requirements: Requirements,
     /// Which cookie holds the session token.
     pub cookie: CookieRules,
+    /// Remembers which sessions are used.
+    pub activity: Arc<Activity>,
     /// Counts what was decided.
     pub decisions: Decisions,
 }
 
 impl Authz {
+    fn now(&self) -> Timestamp {
+        self.state.server_time(self.clock.boot())
+    }
+
     async fn judge(&self, request: &Request) -> Result<(Claims, route::Convention), Denial> {
         let Route { convention, policy } =
             Route::parse(request.uri().path()).ok_or(Denial::UnknownPath)?;
@@ -73,7 +81,10 @@ impl Authz {
             &self.requirements,
         );
         match verdict.await {
-            Verdict::Accept(claims) => Ok((claims, convention)),
+            Verdict::Accept(claims) => {
+                self.activity.note(&claims.tenant, claims.session, || self.now());
+                Ok((claims, convention))
+            }
             Verdict::Deny(refusal) => Err(Denial::Refused(refusal)),
             Verdict::Unavailable => Err(Denial::Unavailable),
         }

@@ -140,7 +140,8 @@ pub async fn use_moves_forward_only((store, log): Pair) {
     let seen = |session: &Session, at: Timestamp| Seen {
         tenant: session.tenant.clone(),
         id: session.id,
-        at,
+        first: at,
+        last: at,
     };
     let mut uses: Vec<Seen> = sessions
         .iter()
@@ -157,19 +158,32 @@ pub async fn use_moves_forward_only((store, log): Pair) {
         &changed(999, "nobody", |_| ()).draft().clone(),
         later(1),
     ));
-    let outcome = store.apply(Touch { seen: uses.clone() }).await.unwrap();
-    // Not the ended one; nor the one whose last use came when it had been idle for too long.
-    assert_eq!(outcome.moved, 248);
+    let outcome = store
+        .apply(Touch {
+            seen: uses.clone(),
+            heard: None,
+        })
+        .await
+        .unwrap();
+    // Not the ended one.
+    assert_eq!(outcome.moved, 249);
     for (session, seconds) in sessions.iter().zip(1..).take(249) {
         let found = kept(&store, session).await;
         let expected = match seconds {
-            2 => session.last_seen_at,
+            // Used before it had been idle for too long, and again within its allowance after that.
+            2 => later(60),
             _ => later(seconds % 50 + 1),
         };
         assert_eq!(found.last_seen_at, expected);
         assert_eq!(found.version, session.version);
     }
-    let again = store.apply(Touch { seen: uses }).await.unwrap();
+    let again = store
+        .apply(Touch {
+            seen: uses,
+            heard: None,
+        })
+        .await
+        .unwrap();
     assert_eq!(again.moved, 0);
     assert_eq!(log.head().await.unwrap().seq, Seq(1));
     // What the reaper looks for has moved with it.

@@ -66,13 +66,20 @@ pub async fn a_device_is_known_by_its_sign_ins((store, _): Pair) {
     let seen = |session: &Session, seconds| Seen {
         tenant: session.tenant.clone(),
         id: session.id,
-        at: later(seconds),
+        first: later(seconds),
+        last: later(seconds),
     };
     let uses = vec![seen(&again, 90), seen(&first, 80)];
-    store.apply(Touch { seen: uses }).await.unwrap();
-    let used = devices(&store, "alice").await;
-    assert_eq!(used[1].last_seen_at, later(90));
-    assert_eq!(used[0], known[0], "the other one wasn't used");
+    store
+        .apply(Touch {
+            seen: uses,
+            heard: None,
+        })
+        .await
+        .unwrap();
+    let after = devices(&store, "alice").await;
+    assert_eq!(after[1].last_seen_at, later(90));
+    assert_eq!(after[0], known[0], "the other one wasn't used");
     assert_eq!(devices(&store, "bob").await.len(), 1);
 }
 

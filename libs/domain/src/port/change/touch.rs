@@ -1,24 +1,49 @@
-use crate::ids::{SessionId, TenantId};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{InstanceId, SessionId, TenantId};
 use crate::time::Timestamp;
 
-/// One session was used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One session was used, perhaps more than once, between two moments less than its idle allowance
+/// apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// Whose.
     pub tenant: TenantId,
     /// Which session.
     pub id: SessionId,
-    /// When, at the latest.
-    pub at: Timestamp,
+    /// When first.
+    pub first: Timestamp,
+    /// When last.
+    pub last: Timestamp,
+}
+
+impl Seen {
+    /// Takes in another use of the same session.
+    pub fn and(&mut self, first: Timestamp, last: Timestamp) {
+        self.first = first.min(self.first);
+        self.last = last.max(self.last);
+    }
+}
+
+/// A process that answers from memory says up to when it has told of every use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    /// Who says so.
+    pub from: InstanceId,
+    /// Up to when, on the authority's clock.
+    pub through: Timestamp,
 }
 
 /// Takes in that sessions were used: [`Session::seen`](crate::session::Session::seen) of each. The
 /// one change that writes no events and leaves versions as they are: it happens too often to be
 /// told, and nobody's optimistic lock must fail by it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Touch {
-    /// Which, and when. A session named twice was used at the later of the two.
+    /// Which, and when. A session named twice was used at all of these times.
     pub seen: Vec<Seen>,
+    /// Who has now told of every use, and up to when: noted with its lease, if it holds one. Until
+    /// every holder has, no session ends for having been idle.
+    pub heard: Option<Heard>,
 }
 
 /// What came of [`Touch`].

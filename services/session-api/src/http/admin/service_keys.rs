@@ -176,7 +176,10 @@ impl ServiceKeys {
         let caller = caller.of_deployment()?;
         let id = id.parse::<ServiceKeyId>();
         let id = id.map_err(|_| {
-            Problem::invalid("id", "must be a service key's id, a hyphenated lower-case UUID")
+            Problem::invalid(
+                "id",
+                "must be a service key's id, a hyphenated lower-case UUID",
+            )
         })?;
         let (store, clock) = (app.ports.store.as_ref(), app.ports.clock.as_ref());
         revoke_service_key(store, clock, &caller, id).await?;

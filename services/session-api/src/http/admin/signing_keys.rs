@@ -117,8 +117,8 @@ impl SigningKeys {
     async fn rotate(&self, app: Data<&Arc<App>>, caller: Service) -> Result<Rotated, Problem> {
         let caller = caller.of_deployment()?;
         let kid = rotate_key(&app.key_ports(), caller.actor()).await?;
-        let made = views(&app).await?.into_iter();
-        let made = made.filter(|key| key.kid == kid.as_str()).next_back();
+        let mut keys = views(&app).await?.into_iter();
+        let made = keys.rfind(|key| key.kid == kid.as_str());
         made.map(|key| Rotated::Done(Json(key)))
             .ok_or_else(Problem::internal)
     }

@@ -143,7 +143,7 @@ fn request(
         errors.push(FieldError {
             field: field.into(),
             message,
-        })
+        });
     };
     let user = body.user_id.parse();
     if let Err(error) = &user {

@@ -7,18 +7,18 @@ use poem_openapi::param::Query;
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 use session_domain::ids::{SessionId, TenantId, UserId};
-use session_domain::port::ListQuery;
+use session_domain::port::{ListQuery, PagePosition};
 use session_domain::session::ShownStatus;
 use session_domain::usecase::list::{PAGE_DEFAULT, list};
 
 use crate::app::App;
 use crate::http::caller::User;
-use crate::http::cursor;
+use crate::http::cursor::{self, List, Place};
 use crate::http::problem::Problem;
 use crate::http::tags::Tag;
 use crate::http::view::{SessionView, StatusView};
 
-pub(super) struct List;
+pub(super) struct ListOwn;
 
 /// One page of sessions.
 #[derive(Object)]
@@ -30,7 +30,7 @@ pub(super) struct SessionPage {
 }
 
 #[OpenApi]
-impl List {
+impl ListOwn {
     /// List the caller's own sessions, newest first
     #[oai(
         path = "/api/v1/sessions",
@@ -78,16 +78,11 @@ pub(super) async fn page(
     current: Option<SessionId>,
 ) -> Result<Json<SessionPage>, Problem> {
     let (tenant, user) = (request.tenant, request.user);
-    let after =
-        match request.cursor {
-            None => None,
-            Some(text) => {
-                let position = cursor::decode(&text, &tenant, &user);
-                Some(position.ok_or_else(|| {
-                    Problem::invalid("cursor", "must be a next_cursor of this list")
-                })?)
-            }
-        };
+    let place = cursor::decode(List::Sessions, request.cursor.as_deref(), &tenant, &user)?;
+    let after = place.map(|place| PagePosition {
+        created_at: place.at,
+        id: SessionId(place.id),
+    });
     let query = ListQuery {
         tenant: tenant.clone(),
         user: user.clone(),
@@ -96,9 +91,13 @@ pub(super) async fn page(
         limit: request.limit.unwrap_or(PAGE_DEFAULT),
     };
     let page = list(app.ports.store.as_ref(), query).await?;
-    let next_cursor = page
-        .next
-        .map(|position| cursor::encode(position, &tenant, &user));
+    let next_cursor = page.next.map(|next| {
+        let place = Place {
+            at: next.created_at,
+            id: next.id.0,
+        };
+        cursor::encode(List::Sessions, place, &tenant, &user)
+    });
     let sessions = page
         .sessions
         .into_iter()

@@ -1,5 +1,6 @@
 //! Operations on sessions, one file each.
 
+mod cleanup;
 mod create;
 mod credentials;
 mod current;
@@ -12,6 +13,7 @@ mod refresh;
 mod revoke;
 mod revoke_others;
 mod shown;
+mod stats;
 mod step_up;
 mod update;
 mod validate;
@@ -27,7 +29,7 @@ use super::problem::{FieldError, Problem};
 pub(super) fn operations() -> impl OpenApi {
     (
         create::Create,
-        list::List,
+        list::ListOwn,
         current::Current,
         get::Get,
         end::End,
@@ -39,6 +41,8 @@ pub(super) fn operations() -> impl OpenApi {
         step_up::StepUp,
         of_user::OfUser,
         validate::Validate,
+        stats::Stats,
+        cleanup::Cleanup,
     )
 }
 

@@ -1,0 +1,36 @@
+//! What tells two fences apart, for whoever explores what might happen next.
+
+use std::hash::{Hash, Hasher};
+
+use super::Fences;
+use crate::revocation::Lease;
+
+/// Two with the same hash behave the same from now on.
+impl<G> Hash for Fences<G> {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.last.hash(hasher);
+        for (id, wait) in &self.waits {
+            (id, wait.through, wait.resend_at).hash(hasher);
+            for (lease, over) in &wait.leases {
+                hash_lease(lease, hasher);
+                over.hash(hasher);
+            }
+        }
+        let mut sightings: Vec<_> = self.sightings.iter().collect();
+        sightings.sort_unstable_by_key(|(instance, _)| **instance);
+        for (instance, sighting) in sightings {
+            (instance, sighting.counter, sighting.since, sighting.over).hash(hasher);
+        }
+    }
+}
+
+fn hash_lease<H: Hasher>(lease: &Lease, hasher: &mut H) {
+    let Lease {
+        instance,
+        counter,
+        applied,
+        duration,
+        secret,
+    } = lease;
+    (instance, counter, applied, duration, secret.0).hash(hasher);
+}

@@ -1,0 +1,356 @@
+//! What can happen in the small world, and what comes of it.
+
+use session_domain::contract::sample::START;
+use session_domain::ids::Seq;
+use session_domain::revocation::{
+    FenceId, FencesAction, FollowerAction, Grant, GrantReply, GrantRequest, Guards, Head, Lease,
+    Publication,
+};
+use session_domain::secret::Secret256;
+use session_domain::token::TokenKind;
+use session_domain::usecase::validate::{Begun, Local};
+
+use super::people::{Person, Row, Stopped, TENANTS, memory, requirements};
+use super::{Action, Decision, EPOCH, Kept, LEASE, Progress, STEP, SmallWorld, State, granted};
+
+impl<G: Guards> SmallWorld<G> {
+    pub(super) fn possible(&self, state: &State<G>) -> Vec<Action> {
+        let mut all = Vec::new();
+        let elapsed = state.now.0 - 1_000_000_000_000;
+        if elapsed < self.steps * STEP.as_nanos() as u64 {
+            all.push(Action::Tick);
+        }
+        if state.people.len() == 1 {
+            all.push(Action::Join);
+        }
+        if self.crashes > 0 && !state.crashed {
+            all.push(Action::Crash);
+        }
+        for validator in 0..state.people.len() {
+            possible_of(state, validator, &mut all);
+            let idle = matches!(state.decision, Decision::None);
+            if self.decisions > 0 && idle && state.answered(0) {
+                all.push(Action::Begin(validator));
+            }
+        }
+        for end in 0..self.ends {
+            let [first, second] = state.ends[end];
+            if first == Progress::Unasked && !state.crashed {
+                all.push(Action::Commit(end));
+            }
+            let committed = state.seq(end).is_some();
+            if second == Progress::Unasked && committed && state.crashed && !state.answered(end) {
+                all.push(Action::Repeat(end));
+            }
+            if first == Progress::Committed && !state.crashed {
+                all.push(Action::Wait(end, 0));
+            }
+            if second == Progress::Committed {
+                all.push(Action::Wait(end, 1));
+            }
+        }
+        match state.decision {
+            Decision::Begun(..) => all.push(Action::Judge),
+            Decision::Judged(..) => all.push(Action::Answer),
+            _ => {}
+        }
+        all
+    }
+
+    pub(super) fn happen(&self, state: &mut State<G>, action: Action) {
+        match action {
+            Action::Tick => {
+                state.now = state.now.plus(STEP);
+                (0..state.people.len()).for_each(|validator| poll(state, validator));
+            }
+            Action::Join => {
+                let number = state.people.len();
+                state.people.push(Kept::new(Person::new(number)));
+                poll(state, number);
+            }
+            Action::Crash => state.crashed = true,
+            Action::Grant(validator) => {
+                if let Some(request) = state.asked[validator].grant.take() {
+                    let head = state.head().seq;
+                    state.asked[validator].reading = Some((request, head));
+                    if G::HEAD_LOCKED_AT_GRANT {
+                        write_grant(state, validator);
+                    }
+                }
+            }
+            Action::WriteGrant(validator) => write_grant(state, validator),
+            Action::Snapshot(validator) => {
+                state.asked[validator].snapshot = false;
+                state.asked[validator].joined = Some(state.snapshot());
+            }
+            Action::Granted(_) | Action::Joined(_) | Action::Fetch(_) | Action::Hear(..) => {
+                arrive(state, action);
+            }
+            Action::Acknowledge(validator, seq) => {
+                state.acknowledged.remove(&(validator, seq));
+                if let Some(ack) = state.acks.get(&(validator, seq)).copied() {
+                    for api in 0..2 {
+                        state.change_fences(api, |fences| fences.on_acknowledgement(&ack));
+                    }
+                }
+            }
+            Action::Commit(end) => {
+                state.entries.push(State::<G>::entry(end));
+                state.ends[end][0] = Progress::Committed;
+            }
+            Action::Repeat(end) => {
+                state.ends[end][1] = if G::EARLIER_END_AWAITED {
+                    Progress::Committed
+                } else {
+                    Progress::Answered
+                };
+            }
+            Action::Wait(end, api) => wait(state, end, api),
+            Action::Begin(_) | Action::Judge | Action::Answer => decide(state, action),
+        }
+        poll_fences(state);
+    }
+}
+
+fn possible_of<G: Guards>(state: &State<G>, validator: usize, all: &mut Vec<Action>) {
+    let asked = &state.asked[validator];
+    let mut when = |condition: bool, action: Action| all.extend(condition.then_some(action));
+    when(
+        asked.grant.is_some() && asked.reading.is_none(),
+        Action::Grant(validator),
+    );
+    when(asked.reading.is_some(), Action::WriteGrant(validator));
+    when(asked.granted.is_some(), Action::Granted(validator));
+    when(asked.snapshot, Action::Snapshot(validator));
+    when(asked.joined.is_some(), Action::Joined(validator));
+    when(asked.fetch.is_some(), Action::Fetch(validator));
+    let of = |&&(other, _): &&(usize, u64)| other == validator;
+    let heard = state.heard.iter().filter(of);
+    all.extend(heard.map(|&(validator, seq)| Action::Hear(validator, seq)));
+    let acknowledged = state.acknowledged.iter().filter(of);
+    all.extend(acknowledged.map(|&(validator, seq)| Action::Acknowledge(validator, seq)));
+}
+
+/// Something reaches a validator.
+fn arrive<G: Guards>(state: &mut State<G>, action: Action) {
+    let now = state.now;
+    let validator = match action {
+        Action::Granted(validator) => {
+            if let Some(reply) = state.asked[validator].granted.take() {
+                state.change_person(validator, |person| {
+                    if let Some(grant) = granted(&reply) {
+                        remember(person, grant);
+                    }
+                    person.follower.on_grant_reply(now, reply);
+                });
+            }
+            validator
+        }
+        Action::Joined(validator) => {
+            if let Some(snapshot) = state.asked[validator].joined.take() {
+                state.change_person(validator, |person| {
+                    person.follower.on_snapshot(now, &snapshot);
+                });
+            }
+            validator
+        }
+        Action::Fetch(validator) => {
+            if let Some(after) = state.asked[validator].fetch.take() {
+                let entries = state.publication(after.0, 9);
+                state.change_person(validator, |person| {
+                    person.follower.on_publication(now, entries);
+                });
+            }
+            validator
+        }
+        Action::Hear(validator, seq) => {
+            state.heard.remove(&(validator, seq));
+            let entry: Publication = state.publication(seq - 1, 1);
+            state.change_person(validator, |person| {
+                person.follower.on_publication(now, entry);
+            });
+            validator
+        }
+        _ => return,
+    };
+    poll(state, validator);
+}
+
+fn remember<G: Guards>(person: &mut Person<G>, grant: &Grant) {
+    let asked = person.times.iter().find(|(of, _)| *of == grant.counter);
+    if let Some((_, asked)) = asked {
+        let end = asked.plus(grant.lease - grant.lease / 1_000);
+        person.grants.push((end, grant.head.seq));
+    }
+}
+
+/// Has a follower say what is due, and does it.
+fn poll<G: Guards>(state: &mut State<G>, validator: usize) {
+    let now = state.now;
+    let actions = state.change_person(validator, |person| {
+        let actions = person.follower.poll(now);
+        for action in &actions {
+            if let FollowerAction::RequestGrant(request) = action {
+                person.times.push((request.counter, now));
+            }
+        }
+        actions
+    });
+    let settled = state.leases.contains_key(&0);
+    for action in actions {
+        let asked = &mut state.asked[validator];
+        match action {
+            FollowerAction::RequestGrant(request) => {
+                // The first validator asks once.
+                if validator > 0 || !settled {
+                    asked.grant = Some(request);
+                }
+            }
+            FollowerAction::FetchSnapshot => asked.snapshot = true,
+            FollowerAction::FetchList(_) => {}
+            FollowerAction::FetchEntries { after, .. } => asked.fetch = Some(after),
+            FollowerAction::Acknowledge(ack) => {
+                let key = (validator, ack.applied.seq.0);
+                state.acks.insert(key, ack);
+                // Of nothing, nobody need be told.
+                if ack.applied.seq > Seq(0) {
+                    // It stands for all before it.
+                    state.acknowledged.retain(|(of, _)| *of != validator);
+                    state.acknowledged.insert(key);
+                }
+            }
+        }
+    }
+}
+
+/// The grant's row is there for everybody from now on, and the reply on its way.
+fn write_grant<G: Guards>(state: &mut State<G>, validator: usize) {
+    let Some((request, head)) = state.asked[validator].reading.take() else {
+        return;
+    };
+    let GrantRequest {
+        instance,
+        counter,
+        applied,
+    } = request;
+    let known = state.leases.get(&validator);
+    let applied = applied.map(|head| head.seq);
+    let lags = known.is_some_and(|row| applied.is_some_and(|seq| seq < row.granted_head));
+    let epoch_head = Head {
+        epoch: EPOCH,
+        seq: head,
+    };
+    if known.is_some_and(|row| counter <= row.lease.counter) {
+        return;
+    }
+    state.asked[validator].granted = Some(if lags && G::LAGGARDS_REFUSED {
+        GrantReply::Lagging {
+            counter,
+            head: epoch_head,
+        }
+    } else {
+        let secret = Secret256([validator as u8 + 1; 32]);
+        let lease = Lease {
+            instance,
+            counter,
+            applied: applied.unwrap_or_default(),
+            duration: LEASE,
+            secret: secret.clone(),
+        };
+        let row = Row {
+            lease,
+            granted_head: head,
+        };
+        state.leases.insert(validator, row);
+        GrantReply::Granted(Grant {
+            counter,
+            head: epoch_head,
+            lease: LEASE,
+            server_time: START,
+            reaped_through: START,
+            secret,
+        })
+    });
+}
+
+/// The leases are read, the fence begins, and only then is the entry published.
+fn wait<G: Guards>(state: &mut State<G>, end: usize, api: usize) {
+    let Some(seq) = state.seq(end) else {
+        return;
+    };
+    let leases = state.leases.values().map(|row| row.lease.clone()).collect();
+    let through = Head { epoch: EPOCH, seq };
+    let now = state.now;
+    state.ends[end][api] = state.change_fences(api, |fences| {
+        let fence = fences.begin(now, through, leases);
+        if fences.take_if_open(fence) {
+            Progress::Answered
+        } else {
+            Progress::Waiting(fence)
+        }
+    });
+    publish(state, seq);
+}
+
+fn publish<G: Guards>(state: &mut State<G>, seq: Seq) {
+    for validator in 0..state.people.len() {
+        // Whoever has said that it has the entry, unheard so far, would only say so again.
+        let said = state
+            .acknowledged
+            .iter()
+            .any(|&(of, through)| of == validator && through >= seq.0);
+        if !said {
+            state.heard.insert((validator, seq.0));
+        }
+    }
+}
+
+fn poll_fences<G: Guards>(state: &mut State<G>) {
+    for api in 0..2 {
+        if (api == 0 && state.crashed) || state.apis[api].wake_at().is_none() {
+            continue;
+        }
+        let now = state.now;
+        for action in state.change_fences(api, |fences| fences.poll(now)) {
+            match action {
+                FencesAction::Open(fence) => open(state, api, fence),
+                FencesAction::Resend(head) => publish(state, head.seq),
+                FencesAction::Forget { instance, counter } => state.leases.retain(|_, row| {
+                    let same = row.lease.instance == instance;
+                    !(same && (row.lease.counter == counter || !G::RELEASED_BY_COUNTER))
+                }),
+            }
+        }
+    }
+}
+
+fn open<G: Guards>(state: &mut State<G>, api: usize, fence: FenceId) {
+    for end in &mut state.ends {
+        if end[api] == Progress::Waiting(fence) {
+            end[api] = Progress::Answered;
+        }
+    }
+}
+
+/// A decision's next step.
+fn decide<G: Guards>(state: &mut State<G>, action: Action) {
+    let decision = std::mem::replace(&mut state.decision, Decision::None);
+    let clock = Stopped(state.now);
+    let of = match (&decision, action) {
+        (_, Action::Begin(of)) => of,
+        (Decision::Begun(of, _) | Decision::Judged(of, _) | Decision::Over(of, _), _) => *of,
+        (Decision::None, _) => return,
+    };
+    let memory = memory(&state.people[of].state, &clock);
+    state.decision = match decision {
+        Decision::None => Decision::Begun(of, Begun::begin(&memory)),
+        Decision::Begun(_, begun) => {
+            let judged = begun.judge(&memory, TENANTS[0], TokenKind::Session, &requirements());
+            Decision::Judged(of, judged)
+        }
+        Decision::Judged(_, judged) => {
+            Decision::Over(of, matches!(judged.answer(&memory), Local::Accept(_)))
+        }
+        over @ Decision::Over(..) => over,
+    };
+}
