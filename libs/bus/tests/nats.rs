@@ -99,7 +99,7 @@ async fn refused_credentials_are_said_at_once_and_never_shown() {
         .unwrap_err();
     assert!(!error.is_retry());
     let said = format!("{error:?} {wrong:?}");
-    assert!(said.contains("authorization violation") && !said.contains("wr0ng"), "{said}");
+    assert!(said.contains("refuses the credentials") && !said.contains("wr0ng"), "{said}");
     connect(&config(&server.url_as("api", "right"))).await;
 
     let server = Nats::start_with("authorization { token: s3cret }");

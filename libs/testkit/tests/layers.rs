@@ -169,6 +169,17 @@ fn only_standalone_depends_on_services() {
     );
 }
 
+/// What it can do, anybody can do over HTTP.
+#[test]
+fn the_command_line_knows_only_the_api() {
+    let packages = packages();
+    let broken: Vec<_> = packages["sessionctl"]
+        .ours()
+        .map(|name| format!("sessionctl depends on {name}"))
+        .collect();
+    fail_if_any("the command line is a client like others", &broken);
+}
+
 #[test]
 fn each_technology_is_known_to_its_own_crate() {
     let mut broken = Vec::new();

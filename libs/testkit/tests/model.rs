@@ -11,7 +11,8 @@ const STEPS: u64 = 3;
 fn world<G>() -> SmallWorld<G> {
     let n = |name: &str, d: usize| std::env::var(name).map_or(d, |t| t.parse().unwrap());
     SmallWorld {
-        steps: n("STEPS", 2) as u64,
+        step: std::time::Duration::from_millis(n("STEP", 2600) as u64),
+        steps: n("STEPS", 2) as u32,
         ends: n("ENDS", 2),
         crashes: n("CRASHES", 1),
         decisions: n("DECISIONS", 0),

@@ -10,7 +10,9 @@ use session_testkit::servers::{Nats, Postgres, Redis};
 
 fn hello(address: SocketAddr, say: &[u8]) -> Option<u8> {
     let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(Duration::from_millis(200))).ok()?;
+    stream
+        .set_read_timeout(Some(Duration::from_millis(200)))
+        .ok()?;
     stream.write_all(say).ok()?;
     let mut first = [0];
     stream.read_exact(&mut first).ok()?;
@@ -63,7 +65,10 @@ fn a_postgres_server_copies_templates_and_keeps_what_was_committed() {
         query(url, "CREATE TABLE t (n int); INSERT INTO t VALUES (1)");
     };
     let shared = Postgres::shared();
-    let (one, two) = (shared.copy_of("t", fill), shared.copy_of("t", |_| unreachable!()));
+    let (one, two) = (
+        shared.copy_of("t", fill),
+        shared.copy_of("t", |_| unreachable!()),
+    );
     query(&one.url(), "INSERT INTO t VALUES (2)");
     assert_eq!(query(&one.url(), "SELECT count(*) FROM t"), "2");
     assert_eq!(query(&two.url(), "SELECT count(*) FROM t"), "1");
@@ -85,13 +90,20 @@ fn a_killed_test_process_takes_its_servers_along() {
         std::process::abort();
     }
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture", "a_killed_test_process_takes_its_servers_along"])
+        .args([
+            "--exact",
+            "--nocapture",
+            "a_killed_test_process_takes_its_servers_along",
+        ])
         .env(CHILD, "1")
         .output()
         .unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stdout);
-    let line = said.lines().find_map(|line| line.strip_prefix("pids ")).expect(&said);
+    let line = said
+        .lines()
+        .find_map(|line| line.strip_prefix("pids "))
+        .expect(&said);
     for pid in line.split(' ').map(|pid| pid.parse().unwrap()) {
         // They are no children of ours to wait for.
         let gone = (0..500).any(|_| {

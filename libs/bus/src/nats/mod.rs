@@ -228,9 +228,7 @@ async fn connect(config: &NatsConfig, waiting: &Arc<Waiting>) -> Result<Client, 
     let options = || async { Ok(with_events(config.options().await?, Arc::clone(waiting))) };
     match options().await?.connect(config.addresses()).await {
         Ok(client) => Ok(client),
-        Err(error) if is_final(&error) => {
-            Err(PortError::fatal("NATS doesn't take the connection", error))
-        }
+        Err(error) if is_final(&error) => Err(PortError::fatal(what_is_wrong(&error), error)),
         Err(error) => {
             tracing::warn!(servers = %config.servers, %error, "NATS can't be reached; trying on");
             let options = options().await?.retry_on_initial_connect();
@@ -251,6 +249,16 @@ fn is_final(error: &ConnectError) -> bool {
         | ConnectErrorKind::TimedOut
         | ConnectErrorKind::Io
         | ConnectErrorKind::MaxReconnects => false,
+    }
+}
+
+fn what_is_wrong(error: &ConnectError) -> &'static str {
+    match error.kind() {
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+            "NATS refuses the credentials"
+        }
+        ConnectErrorKind::Tls => "the TLS settings for NATS can't be used",
+        _ => "can't connect to NATS",
     }
 }
 

@@ -74,9 +74,13 @@ impl FenceKeeper {
         let mut nudged = nudged
             .ok_or_else(|| PortError::fatal("fence", "run was called twice"))?
             .fuse();
-        let mut acks = self.ports.bus.acknowledgements().await?.fuse();
         let stop = stop.fuse();
         pin_mut!(stop);
+        // A bus without a connection subscribes once it has one; stopping doesn't wait for that.
+        let mut acks = select_biased! {
+            () = stop => return Ok(()),
+            subscribed = self.ports.bus.acknowledgements().fuse() => subscribed?.fuse(),
+        };
         loop {
             let actions = self.lock().fences.poll(self.ports.clock.boot());
             for action in actions {

@@ -34,11 +34,15 @@ pub async fn follow(
     mut follower: Follower,
     stop: impl Future<Output = ()>,
 ) -> Result<(), PortError> {
-    // Subscribed before the first grant is asked for: what is published from now on isn't missed.
-    let mut publications = ports.bus.publications().await?.fuse();
-    let mut replies: FuturesUnordered<BoxFuture<'_, Option<BusReply>>> = FuturesUnordered::new();
     let stop = stop.fuse();
     pin_mut!(stop);
+    // Subscribed before the first grant is asked for: what is published from now on isn't missed.
+    // A bus without a connection subscribes once it has one; stopping doesn't wait for that.
+    let mut publications = select_biased! {
+        () = stop => return Ok(()),
+        subscribed = ports.bus.publications().fuse() => subscribed?.fuse(),
+    };
+    let mut replies: FuturesUnordered<BoxFuture<'_, Option<BusReply>>> = FuturesUnordered::new();
     loop {
         for action in follower.poll(ports.clock.boot()) {
             match request_of(action) {

@@ -37,7 +37,7 @@ pub struct ServePorts<'a> {
     pub lease: Duration,
 }
 
-/// Serves until `stop` is ready.
+/// Serves until `stop` is ready: then it takes no more requests, and answers those it has taken.
 ///
 /// # Errors
 /// Where the bus takes no subscription or closes it.
@@ -45,16 +45,20 @@ pub async fn serve(
     ports: &ServePorts<'_>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), PortError> {
-    let mut requests = ports.bus.requests().await?.fuse();
-    let mut working = FuturesUnordered::new();
     let stop = stop.fuse();
     pin_mut!(stop);
+    // A bus without a connection subscribes once it has one; stopping doesn't wait for that.
+    let mut requests = select_biased! {
+        () = stop => return Ok(()),
+        subscribed = ports.bus.requests().fuse() => subscribed?.fuse(),
+    };
+    let mut working = FuturesUnordered::new();
     loop {
         if working.len() >= IN_FLIGHT_MAX {
             working.next().await;
         }
         select_biased! {
-            () = stop => return Ok(()),
+            () = stop => break,
             () = working.select_next_some() => {}
             incoming = requests.next() => match incoming {
                 Some(incoming) => working.push(answer(ports, incoming)),
@@ -62,6 +66,10 @@ pub async fn serve(
             },
         }
     }
+    // From here on others are asked.
+    drop(requests);
+    while let Some(()) = working.next().await {}
+    Ok(())
 }
 
 async fn answer(ports: &ServePorts<'_>, Incoming { request, reply }: Incoming) {

@@ -32,16 +32,18 @@ use super::Model;
 /// How long leases are.
 pub const LEASE: Duration = Duration::from_secs(4);
 
-/// How long a step of time is: a lease outlives one, and whoever waits a lease out waits for two.
-pub const STEP: Duration = Duration::from_millis(2_600);
-
 const EPOCH: LogEpoch = LogEpoch(1);
+
+/// What every clock shows in the beginning.
+const START_OF_TIME: BootInstant = BootInstant(1_000_000_000_000);
 
 /// The world.
 #[derive(Debug, Clone, Copy)]
 pub struct SmallWorld<G> {
-    /// How many steps of time go by at most.
-    pub steps: u64,
+    /// How long a step of time is.
+    pub step: Duration,
+    /// How many of them go by at most.
+    pub steps: u32,
     /// How many ends there are, at most two.
     pub ends: usize,
     /// How many processes die, at most one.
@@ -264,7 +266,7 @@ impl<G: Guards> Model for SmallWorld<G> {
     /// The first validator has joined an empty log and holds a lease.
     fn initial(&self) -> State<G> {
         let mut state = State {
-            now: BootInstant(1_000_000_000_000),
+            now: START_OF_TIME,
             entries: Vec::new(),
             leases: BTreeMap::new(),
             people: Vec::new(),

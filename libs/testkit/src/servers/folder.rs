@@ -51,7 +51,10 @@ mod tests {
 
     #[test]
     fn only_what_the_dead_left_is_an_orphan() {
-        assert!(!is_orphan(&format!("{PREFIX}{}-nats-x", std::process::id())));
+        assert!(!is_orphan(&format!(
+            "{PREFIX}{}-nats-x",
+            std::process::id()
+        )));
         assert!(is_orphan(&format!("{PREFIX}{}-nats-x", u32::MAX)));
         assert!(!is_orphan("something-else") && !is_orphan(&format!("{PREFIX}x-nats")));
     }

@@ -70,9 +70,14 @@ impl Postgres {
     /// A copy of the template of that name. The first call makes it: an empty database, filled by
     /// `fill` at the URL it is given. No connection may stay open there.
     pub fn copy_of(&self, template: &str, fill: impl FnOnce(&str)) -> Database<'_> {
-        let mut templates = self.templates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut templates = self
+            .templates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if !templates.iter().any(|known| known == template) {
-            self.execute(&format!("CREATE DATABASE \"{template}\" TEMPLATE template0"));
+            self.execute(&format!(
+                "CREATE DATABASE \"{template}\" TEMPLATE template0"
+            ));
             fill(&self.url(template));
             templates.push(template.to_owned());
         }
@@ -172,7 +177,9 @@ fn initialise(initdb: &Path, user: Option<User>, folder: &Path) {
 
 /// Where Debian keeps the newest version's programs.
 fn newest_bin() -> Vec<PathBuf> {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
     let mut numbered: Vec<_> = versions
         .filter_map(|entry| {
             let entry = entry.ok()?;

@@ -3,7 +3,7 @@
 use session_domain::contract::sample::START;
 use session_domain::ids::Seq;
 use session_domain::revocation::{
-    FenceId, FencesAction, FollowerAction, Grant, GrantReply, GrantRequest, Guards, Head, Lease,
+    FenceId, Fences, FencesAction, FollowerAction, Grant, GrantReply, GrantRequest, Guards, Head, Lease,
     Publication,
 };
 use session_domain::secret::Secret256;
@@ -11,19 +11,20 @@ use session_domain::token::TokenKind;
 use session_domain::usecase::validate::{Begun, Local};
 
 use super::people::{Person, Row, Stopped, TENANTS, memory, requirements};
-use super::{Action, Decision, EPOCH, Kept, LEASE, Progress, STEP, SmallWorld, State, granted};
+use super::{Action, Decision, EPOCH, Kept, LEASE, Progress, START_OF_TIME, SmallWorld, State, granted};
 
 impl<G: Guards> SmallWorld<G> {
     pub(super) fn possible(&self, state: &State<G>) -> Vec<Action> {
         let mut all = Vec::new();
-        let elapsed = state.now.0 - 1_000_000_000_000;
-        if elapsed < self.steps * STEP.as_nanos() as u64 {
+        if state.now.since(START_OF_TIME) < self.step * self.steps {
             all.push(Action::Tick);
         }
         if state.people.len() == 1 {
             all.push(Action::Join);
         }
-        if self.crashes > 0 && !state.crashed {
+        // Where nobody waits, a crash is the same as never having been asked.
+        let busy = |end: &[Progress; 2]| matches!(end[0], Progress::Committed | Progress::Waiting(_));
+        if self.crashes > 0 && !state.crashed && state.ends.iter().any(busy) {
             all.push(Action::Crash);
         }
         for validator in 0..state.people.len() {
@@ -60,7 +61,7 @@ impl<G: Guards> SmallWorld<G> {
     pub(super) fn happen(&self, state: &mut State<G>, action: Action) {
         match action {
             Action::Tick => {
-                state.now = state.now.plus(STEP);
+                state.now = state.now.plus(self.step);
                 (0..state.people.len()).for_each(|validator| poll(state, validator));
             }
             Action::Join => {
@@ -68,7 +69,15 @@ impl<G: Guards> SmallWorld<G> {
                 state.people.push(Kept::new(Person::new(number)));
                 poll(state, number);
             }
-            Action::Crash => state.crashed = true,
+            Action::Crash => {
+                state.crashed = true;
+                state.apis[0] = Kept::new(Fences::default());
+                for end in &mut state.ends {
+                    if end[0] != Progress::Answered {
+                        end[0] = Progress::Unasked;
+                    }
+                }
+            }
             Action::Grant(validator) => {
                 if let Some(request) = state.asked[validator].grant.take() {
                     let head = state.head().seq;
