@@ -44,3 +44,14 @@ impl SessionPolicy {
         }
     }
 }
+
+/// The session cookie's name for an issuer. It decides the cookie's safety: `__Host-session` on
+/// https, which browsers keep only where it is Secure, of this host alone and of its root path; on
+/// plain http, which only a loopback address may use, `session`.
+pub fn session_cookie_name(issuer: &str) -> &'static str {
+    if issuer.starts_with("https://") {
+        "__Host-session"
+    } else {
+        "session"
+    }
+}

@@ -74,6 +74,8 @@ enum Command {
     Openapi,
     /// Prints the table of settings, in Markdown
     Settings,
+    /// Says whether the configuration is good, and makes or binds nothing
+    Check,
 }
 
 impl Options {
@@ -113,9 +115,13 @@ fn main() -> ExitCode {
             print!("{}", docs_table(&describe(Config::read)));
             return ExitCode::SUCCESS;
         }
-        None => {}
+        Some(Command::Check) | None => {}
     }
     let loaded = exit_on_mistakes(load(options.layers(), Config::read));
+    if let Some(Command::Check) = options.command {
+        println!("the configuration is good");
+        return ExitCode::SUCCESS;
+    }
     if options.config.print_config {
         print!("{}", print_config(&loaded.fields));
         return ExitCode::SUCCESS;

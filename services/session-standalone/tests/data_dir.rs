@@ -128,4 +128,9 @@ async fn every_mistake_in_the_configuration_is_told_at_once_and_nothing_is_made(
         !data.exists(),
         "nothing is made before the configuration is good"
     );
+    let mut good = command(&data);
+    good.arg("check");
+    let output = refused(good);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(!data.exists(), "a check makes nothing");
 }

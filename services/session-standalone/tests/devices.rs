@@ -100,11 +100,8 @@ async fn forgetting_a_device_ends_the_sessions_on_it_before_it_answers() {
             200,
         )
         .await;
-        let current = page["devices"].as_array().unwrap().iter();
-        let current = current
-            .filter(|one| one["is_current"] == true)
-            .next_back()
-            .unwrap();
+        let mut known = page["devices"].as_array().unwrap().iter();
+        let current = known.rfind(|one| one["is_current"] == true).unwrap();
         let path = format!("/devices/{}", current["id"].as_str().unwrap());
         let forgotten = instance
             .user(&phone.access, Method::DELETE, &path)

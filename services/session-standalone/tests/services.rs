@@ -20,7 +20,9 @@ async fn a_service_pages_through_any_users_sessions() {
     let last = instance.sign_in(user).await;
     instance.sign_in("somebody else").await;
     assert_eq!(instance.end(&last.id).await, 204);
-    let name: String = user.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let name = user
+        .bytes()
+        .fold(String::new(), |name, byte| format!("{name}%{byte:02X}"));
 
     for (path, count) in [
         (format!("/sessions/user/{name}"), 8),

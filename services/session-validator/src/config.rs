@@ -1,6 +1,16 @@
 //! What an operator decides about a validator.
 
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
+
+use session_bus::NatsConfig;
+use session_domain::policy::session_cookie_name;
+use session_runtime::config::{Mistaken, Reader, origin};
+use session_runtime::shutdown::Timing;
+use session_runtime::telemetry::LogConfig;
+use session_token::LifeMax;
 
 use crate::authz::CookieRules;
 
@@ -15,4 +25,204 @@ pub struct Config {
     pub activity_interval: Duration,
     /// Which cookie holds the session token, and from where it may open `WebSockets`.
     pub cookie: CookieRules,
+}
+
+/// What other processes read, where one file serves them all.
+const OTHERS: [&str; 9] = [
+    "api", "bootstrap_key", "data_dir", "device", "geoip", "grpc", "lease", "reaper", "session",
+];
+
+/// The decisions of a validator that runs as a process of its own.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where gateways ask, over HTTP.
+    pub listen: SocketAddr,
+    /// Where health and metrics are.
+    pub private: SocketAddr,
+    /// How the authority is reached.
+    pub nats: NatsConfig,
+    /// Whose tokens are good.
+    pub issuer: String,
+    /// How long a token may live at most.
+    pub life_max: LifeMax,
+    /// The validator's own decisions.
+    pub config: Config,
+    /// What is logged.
+    pub log: LogConfig,
+    /// How the process stops.
+    pub shutdown: Timing,
+}
+
+impl Settings {
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// The mistakes have been noted.
+    pub fn read(reader: &mut Reader) -> Result<Self, Mistaken> {
+        let mut listen = |name, doc, default| reader.value(name).doc(doc).default(default).parse();
+        let public = listen(
+            "validator.listen",
+            "Where the validator listens for gateways, over HTTP.",
+            "127.0.0.1:8081",
+        );
+        let private = listen(
+            "private.listen",
+            "Where health and metrics are.",
+            "127.0.0.1:9090",
+        );
+        let issuer = reader
+            .value("issuer")
+            .doc("The URL tokens are issued under (`iss`), without a trailing slash; the same as the API's.")
+            .example("https://sessions.example.com")
+            .parse_with(origin);
+        let origins = reader
+            .value("origins")
+            .doc("The origins whose pages may open WebSockets with the session cookie, besides the issuer's own.")
+            .example("https://app.example.com")
+            .list_with(origin);
+        let nats = nats(reader);
+        let life_max = life_max(reader);
+        let reaper_lag_max = reader
+            .value("reaper.lag_max")
+            .doc("How far the reaper may lag before session tokens are checked with the API on each request.")
+            .default("1m")
+            .duration_within("1s", "1d");
+        let activity_interval = reader
+            .value("activity.interval")
+            .doc("How often the API is told which sessions are used: a process that dies may lose as much, and a session ends for being idle as much later.")
+            .default("1s")
+            .duration_within("10ms", "1m");
+        let log = LogConfig::read(reader);
+        let shutdown = Timing::read(reader);
+        OTHERS.iter().for_each(|other| reader.leave_alone(other));
+        let (issuer, mut websocket_origins) = (issuer?, origins?);
+        if !websocket_origins.contains(&issuer) {
+            websocket_origins.push(issuer.clone());
+        }
+        let config = Config {
+            audience: issuer.clone(),
+            reaper_lag_max: reaper_lag_max?,
+            activity_interval: activity_interval?,
+            cookie: CookieRules {
+                name: session_cookie_name(&issuer).to_owned(),
+                websocket_origins,
+            },
+        };
+        Ok(Self {
+            listen: public?,
+            private: private?,
+            nats: nats?,
+            issuer,
+            life_max: life_max?,
+            config,
+            log: log?,
+            shutdown: shutdown?,
+        })
+    }
+}
+
+fn nats(reader: &mut Reader) -> Result<NatsConfig, Mistaken> {
+    let servers = reader
+        .value("nats.url")
+        .doc("The NATS servers: `nats://` or `tls://`, a user and password or a token before the host, several separated by commas.")
+        .example("tls://validator:PASSWORD@nats.example.com:4222")
+        .secret()
+        .parse();
+    let prefix = reader
+        .value("nats.prefix")
+        .doc("What every NATS subject begins with; deployments that share servers differ in it.")
+        .default("session")
+        .parse();
+    let inbox = reader
+        .value("nats.inbox")
+        .doc("What the NATS subjects begin with that answers to this process come to.")
+        .default("_INBOX_validator")
+        .parse();
+    let mut file = |name, doc| {
+        reader
+            .value(name)
+            .doc(doc)
+            .optional_with(|text| Ok::<_, Infallible>(PathBuf::from(text)))
+    };
+    let credentials_file = file("nats.credentials_file", "A `.creds` file for NATS: a JWT and its key.");
+    let nkey_file = file("nats.nkey_file", "A file with an NKEY seed for NATS.");
+    let ca_file = file(
+        "nats.ca_file",
+        "The authorities (PEM) NATS servers' certificates must come from, instead of the system's.",
+    );
+    let require_tls = reader
+        .value("nats.require_tls")
+        .doc("Whether to insist on TLS where the URL says `nats://`.")
+        .default("false")
+        .parse();
+    Ok(NatsConfig {
+        prefix: prefix?,
+        inbox: inbox?,
+        credentials_file: credentials_file?,
+        nkey_file: nkey_file?,
+        ca_file: ca_file?,
+        require_tls: require_tls?,
+        ..NatsConfig::new(servers?, "validator")
+    })
+}
+
+/// The bounds the API issues tokens within: whatever claims to live longer isn't one of its.
+fn life_max(reader: &mut Reader) -> Result<LifeMax, Mistaken> {
+    let access = reader
+        .value("token.access_lifetime")
+        .doc("How long an access token lives at most; no less than what the API is told.")
+        .default("10m")
+        .duration_within("10s", "1h");
+    let session = reader
+        .value("session.absolute_lifetime")
+        .doc("How long a session lives at most; no less than what the API is told.")
+        .default("30d")
+        .duration_within("1s", "365d");
+    reader.leave_alone("token");
+    Ok(LifeMax {
+        access: access?,
+        session: session?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use session_runtime::config::{Layers, load};
+
+    use super::*;
+
+    const REQUIRED: [(&str, &str); 2] = [
+        ("SESSION_ISSUER", "https://s.example"),
+        ("SESSION_NATS__URL", "nats://validator:s3cret@n.example"),
+    ];
+
+    #[test]
+    fn an_issuer_and_a_server_are_enough_and_other_processes_settings_are_left_alone() {
+        let layers = Layers::default().environment(REQUIRED.into_iter().chain([
+            ("SESSION_LEASE", "7s"),
+            ("SESSION_TOKEN__REFRESH_GRACE", "3s"),
+            ("SESSION_API__LISTEN", "127.0.0.1:1"),
+        ]));
+        let loaded = load(layers, Settings::read).unwrap();
+        assert_eq!(loaded.value.config.audience, "https://s.example");
+        assert_eq!(loaded.value.config.cookie.name, "__Host-session");
+        assert_eq!(loaded.value.config.cookie.websocket_origins, ["https://s.example"]);
+        let shown = session_runtime::config::print_config(&loaded.fields);
+        assert!(!shown.contains("s3cret") && !format!("{:?}", loaded.value).contains("s3cret"));
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once() {
+        let layers = Layers::default().environment([
+            ("SESSION_ISSUER", "sessions.example"),
+            ("SESSION_NATS__PREFIX", "a.*"),
+            ("SESSION_NATS__URLS", "nats://n.example"),
+            ("SESSION_VALIDATOR__LISTEN", "8081"),
+        ]);
+        let mistakes = load(layers, Settings::read).unwrap_err();
+        let mut fields: Vec<_> = mistakes.0.iter().map(|one| one.field.as_str()).collect();
+        fields.sort_unstable();
+        let expected = ["SESSION_NATS__URLS", "issuer", "nats.prefix", "nats.url", "validator.listen"];
+        assert_eq!(fields, expected, "{mistakes}");
+    }
 }

@@ -30,7 +30,7 @@ use session_runtime::shutdown::Shutdown;
 
 use authz::Authz;
 pub use authz::CookieRules;
-pub use config::Config;
+pub use config::{Config, Settings};
 
 /// The adapters a validator is composed of.
 #[derive(Clone)]

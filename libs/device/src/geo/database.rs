@@ -77,13 +77,15 @@ impl Database {
             }
             Err(refusal) => {
                 let complaint = refusal.to_string();
+                let mut is_news = watch.complaint.as_ref() != Some(&complaint);
                 if let Refusal::Damaged { stamp, .. } = refusal {
                     watch.judged = Some(stamp);
+                    is_news = true;
                 }
-                if watch.complaint.as_ref() != Some(&complaint) {
+                if is_news {
                     self.complain(&complaint);
-                    watch.complaint = Some(complaint);
                 }
+                watch.complaint = Some(complaint);
             }
         }
     }
@@ -188,7 +190,7 @@ enum Refusal {
     #[error("{source}")]
     Damaged {
         stamp: Stamp,
-        source: MaxMindDbError,
+        source: Box<MaxMindDbError>,
     },
 }
 
@@ -205,7 +207,7 @@ fn read(path: &Path) -> Result<(Stamp, Reader<Bytes>), Refusal> {
         if Stamp::of(&file.metadata()?)? == before {
             let reader = check(bytes).map_err(|source| Refusal::Damaged {
                 stamp: before,
-                source,
+                source: Box::new(source),
             })?;
             return Ok((before, reader));
         }

@@ -156,7 +156,9 @@ impl Value {
             }
             Self::List(values) => {
                 control(bytes, 11, values.len());
-                values.iter().for_each(|value| value.write(bytes));
+                for value in values {
+                    value.write(bytes);
+                }
             }
         }
     }

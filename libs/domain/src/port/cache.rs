@@ -7,7 +7,7 @@ use crate::session::Session;
 /// Recent readings of sessions, to spare the store a read. A cache only: it MAY forget anything at
 /// any time, it MUST NOT return another tenant's session, and it MUST NOT replace a reading by one
 /// of a lower version. It never says whether a session lives: a reader checks every hit against
-/// the revocation state (see [`crate::usecase::get`]).
+/// the revocation state (see [`crate::usecase::find`]).
 #[async_trait]
 pub trait SessionCache: Send + Sync {
     /// The session, if it is remembered.

@@ -1,7 +1,7 @@
 //! What the domain wants from the world, named by the wish and not by the technology.
 //!
 //! Ports that wait for somebody are async; the ones a warm decision passes through are plain
-//! calls. All are object-safe. Each states its obligations; the suites in [`crate::contract`]
+//! calls. All are object-safe. Each states its obligations; the suites in `crate::contract`
 //! hold every adapter to them.
 //!
 //! To add a port: one file here with its trait and the types only it needs; a suite in

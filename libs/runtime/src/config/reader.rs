@@ -64,9 +64,10 @@ impl Reader {
         Value::new(self, field)
     }
 
-    /// Lets other processes' settings under `section` stand, so that one file can serve them all.
-    pub fn leave_alone(&mut self, section: &str) {
-        self.foreign.push(format!("{section}."));
+    /// Lets other processes' settings stand that are called `name` or are in the section of that
+    /// name, so that one file can serve them all.
+    pub fn leave_alone(&mut self, name: &str) {
+        self.foreign.push(format!("{name}."));
     }
 
     /// Notes a mistake that only shows when fields are seen together.
@@ -131,7 +132,8 @@ impl Reader {
     /// Notes every value that was set and that nobody read: most often a misspelling.
     fn note_unknown(&mut self) {
         let known = |name: &str| {
-            self.read.contains(name) || self.foreign.iter().any(|section| name.starts_with(section))
+            let within = format!("{name}.");
+            self.read.contains(name) || self.foreign.iter().any(|other| within.starts_with(other))
         };
         let mut unknown = Vec::new();
         if let Some((file, values)) = &self.layers.file {

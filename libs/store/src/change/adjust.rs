@@ -63,13 +63,14 @@ pub(super) async fn touch<C: ConnectionTrait>(
         leases::hear(db, heard).await?;
     }
     // A session may be named twice, and statements name it once.
-    let mut uses: HashMap<(TenantId, SessionId), Seen> = HashMap::new();
+    let mut latest: HashMap<(TenantId, SessionId), Seen> = HashMap::new();
     for seen in change.seen {
-        uses.entry((seen.tenant.clone(), seen.id))
+        latest
+            .entry((seen.tenant.clone(), seen.id))
             .and_modify(|use_| use_.and(seen.first, seen.last))
             .or_insert(seen);
     }
-    let mut ids: Vec<SessionId> = uses.keys().map(|(_, id)| *id).collect();
+    let mut ids: Vec<SessionId> = latest.keys().map(|(_, id)| *id).collect();
     ids.sort_unstable();
     ids.dedup();
     let mut moved = 0;
@@ -78,7 +79,7 @@ pub(super) async fn touch<C: ConnectionTrait>(
         let used: Vec<Session> = locked
             .iter()
             .filter_map(|session| {
-                let seen = uses.get(&(session.tenant.clone(), session.id))?;
+                let seen = latest.get(&(session.tenant.clone(), session.id))?;
                 session.seen(seen.first, seen.last)
             })
             .collect();

@@ -1,15 +1,7 @@
 //! The session cookie. Its name decides its safety: `__Host-` cookies are Secure, of this host
 //! alone and of its root path, or browsers don't keep them.
 
-/// The cookie's name for an issuer: `__Host-session` on https; on plain http, which only a
-/// loopback address may use, `session`.
-pub fn cookie_name(issuer: &str) -> &'static str {
-    if issuer.starts_with("https://") {
-        "__Host-session"
-    } else {
-        "session"
-    }
-}
+pub use session_domain::policy::session_cookie_name as cookie_name;
 
 /// The `Set-Cookie` value that takes the cookie back.
 pub fn expired_cookie(name: &str) -> String {

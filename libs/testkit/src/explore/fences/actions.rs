@@ -36,7 +36,9 @@ impl<G: Guards> SmallWorld<G> {
         }
         for end in 0..self.ends {
             let [first, second] = state.ends[end];
-            if first == Progress::Unasked && !state.crashed {
+            // Ends are alike: the first is the one that comes first.
+            let next = (0..end).all(|before| state.seq(before).is_some());
+            if first == Progress::Unasked && next && !state.crashed {
                 all.push(Action::Commit(end));
             }
             let committed = state.seq(end).is_some();
@@ -118,6 +120,7 @@ impl<G: Guards> SmallWorld<G> {
             Action::Begin(_) | Action::Judge | Action::Answer => decide(state, action),
         }
         poll_fences(state);
+        prune(state);
     }
 }
 
@@ -136,7 +139,10 @@ fn possible_of<G: Guards>(state: &State<G>, validator: usize, all: &mut Vec<Acti
     let of = |&&(other, _): &&(usize, u64)| other == validator;
     let heard = state.heard.iter().filter(of);
     all.extend(heard.map(|&(validator, seq)| Action::Hear(validator, seq)));
-    let acknowledged = state.acknowledged.iter().filter(of);
+    // Where nobody waits, an acknowledgement changes nothing; it may arrive later.
+    let waited = |end: &[Progress; 2]| end.iter().any(|api| matches!(api, Progress::Waiting(_)));
+    let waiting = state.ends.iter().any(waited);
+    let acknowledged = state.acknowledged.iter().filter(of).filter(|_| waiting);
     all.extend(acknowledged.map(|&(validator, seq)| Action::Acknowledge(validator, seq)));
 }
 
@@ -303,15 +309,17 @@ fn wait<G: Guards>(state: &mut State<G>, end: usize, api: usize) {
 
 fn publish<G: Guards>(state: &mut State<G>, seq: Seq) {
     for validator in 0..state.people.len() {
-        // Whoever has said that it has the entry, unheard so far, would only say so again.
-        let said = state
-            .acknowledged
-            .iter()
-            .any(|&(of, through)| of == validator && through >= seq.0);
-        if !said {
-            state.heard.insert((validator, seq.0));
-        }
+        state.heard.insert((validator, seq.0));
     }
+}
+
+/// Forgets messages nobody learns anything from: entries that are applied. They would only be
+/// acknowledged again, and no acknowledgement gets lost here: it may be as late as it likes.
+fn prune<G: Guards>(state: &mut State<G>) {
+    let people = &state.people;
+    state
+        .heard
+        .retain(|&(validator, seq)| people[validator].state.applied() < Seq(seq));
 }
 
 fn poll_fences<G: Guards>(state: &mut State<G>) {
