@@ -1,14 +1,25 @@
-# What people do here, by name. `make` alone lists it. Needs a Rust toolchain, a C compiler and
-# nothing else; the first build fetches the dependencies, everything later works without network.
+# What people do here, by name. `make` alone lists it. Building and running need a Rust toolchain, a
+# C compiler and nothing else; the first build fetches the dependencies, everything later works
+# without network. Tests also need servers, which `make deps` installs.
 
 CARGO ?= cargo
 # How many compilers run at once. More than two want more than 4 GB of memory.
 JOBS ?= 2
 # Where `make run` keeps its data.
 DATA_DIR ?= var
+# How many schedules `make sim` goes through.
+SEEDS ?= 100000
+
+# The programs that tests start for themselves, and the Debian packages they come in.
+TEST_PROGRAMS := nats-server:nats-server redis-server:redis-server initdb:postgresql psql:postgresql-client setpriv:util-linux
+# Prints the packages of those that aren't there, on the PATH or where Debian puts them.
+MISSING := PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' :)"; \
+	for program in $(TEST_PROGRAMS); do \
+		command -v "$${program%:*}" >/dev/null || echo "$${program\#*:}"; \
+	done
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check generate deps fmt
+.PHONY: help run demo test sim check generate deps servers fmt
 
 help: ## Lists what can be made
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,8 +32,12 @@ demo: ## Plays a day of one user on four devices against what `make run` started
 	@$(CARGO) build -j $(JOBS) -p session-standalone --bins
 	@$(CARGO) run -q -p session-standalone --bin session-demo -- --service-key-file $(DATA_DIR)/service-key
 
-test: ## Runs all tests
+test: ## Runs all tests; first installs the servers they need, where those are missing
+	@missing=$$($(MISSING)); test -z "$$missing" || $(MAKE) --no-print-directory servers
 	$(CARGO) test --workspace -j $(JOBS) --no-fail-fast
+
+sim: ## Runs SEEDS=100000 schedules of the revocation protocol in simulation
+	@$(CARGO) run --release -j $(JOBS) -p session-testkit --example sim -- $(SEEDS)
 
 check: ## Checks formatting, lints, layers, documentation and dependencies
 	$(CARGO) fmt --all -- --check
@@ -36,15 +51,28 @@ check: ## Checks formatting, lints, layers, documentation and dependencies
 	fi
 
 generate: ## Writes everything that is generated: the files are committed, CI finds forgotten ones
-	@$(CARGO) build -q -j $(JOBS) -p session-standalone
+	@$(CARGO) build -q -j $(JOBS) -p session-standalone -p session-validator
 	@mkdir -p target
 	@$(CARGO) run -q -p session-standalone -- openapi > target/openapi.json
 	@$(CARGO) run -q -p session-standalone -- settings > target/settings.md
-	@mv target/openapi.json target/settings.md docs/
+	@$(CARGO) run -q -p session-validator -- settings > target/settings-validator.md
+	@mv target/openapi.json target/settings.md target/settings-validator.md docs/
 	@$(CARGO) run -q -p session-device --example make_geoip_fixture -j $(JOBS) -- libs/device/tests/data
 
-deps: ## Fetches all dependencies, so that everything else works without network
+deps: servers ## Fetches all dependencies and installs the servers that tests need, so that everything else works without network
 	$(CARGO) fetch --locked
+
+# Tests start these servers themselves, on free ports and in folders of their own. Debian may also
+# start each as a service when it installs it; tests don't look at those, and they can be disabled.
+servers:
+	@missing=$$($(MISSING)); \
+	if [ -z "$$missing" ]; then echo "the servers that tests need are installed"; exit 0; fi; \
+	if [ "$$(id -u)" = 0 ]; then as_root=; else as_root=sudo; fi; \
+	if ! command -v apt-get >/dev/null || { [ -n "$$as_root" ] && ! command -v sudo >/dev/null; }; then \
+		echo "install these by hand, so that their programs are on the PATH:" $$missing >&2; exit 1; \
+	fi; \
+	echo "installing with apt-get what the tests need:" $$missing; \
+	$$as_root apt-get update -q && $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing
 
 fmt: ## Formats the code
 	$(CARGO) fmt --all

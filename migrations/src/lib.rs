@@ -40,7 +40,9 @@ impl MigratorTrait for Migrator {
 pub enum SchemaState {
     /// There is nothing in it.
     Empty,
-    /// It is ours, and perhaps not yet as far as this binary.
+    /// It is ours, and not yet as far as this binary.
+    Behind,
+    /// It is ours, and as far as this binary.
     Ours,
 }
 
@@ -91,6 +93,7 @@ where
             "SELECT version FROM seaql_migrations",
         ))
         .await?;
+    let behind = rows.len() < known.len();
     let mut unknown = Vec::new();
     for row in rows {
         let applied: String = row.try_get("", "version")?;
@@ -112,10 +115,10 @@ where
                 .map(|needed| format!("generation {needed}")),
         );
     }
-    if unknown.is_empty() {
-        Ok(SchemaState::Ours)
-    } else {
-        Err(SchemaError::Newer { unknown })
+    match (unknown.is_empty(), behind) {
+        (true, true) => Ok(SchemaState::Behind),
+        (true, false) => Ok(SchemaState::Ours),
+        (false, _) => Err(SchemaError::Newer { unknown }),
     }
 }
 

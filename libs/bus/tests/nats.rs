@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::join;
 use futures::stream::{BoxStream, StreamExt};
@@ -10,6 +10,8 @@ use session_domain::ids::{LogEpoch, Seq};
 use session_domain::port::{Bus, BusReply, BusRequest, Incoming};
 use session_domain::revocation::{LogEntry, Publication, Snapshot};
 use session_testkit::servers::Nats;
+use tokio::time::Instant;
+
 use support::{PATIENCE, config, connect, counted, eventually, publication};
 
 async fn answer_all(mut requests: BoxStream<'static, Incoming>) -> usize {
@@ -34,7 +36,10 @@ async fn after_a_restart_of_the_server_everything_is_subscribed_again() {
     server.kill();
     let begun = Instant::now();
     eventually(async || one.publish(&publication(0)).await.err()).await;
-    let error = one.request(BusRequest::Snapshot, PATIENCE).await.unwrap_err();
+    let error = one
+        .request(BusRequest::Snapshot, PATIENCE)
+        .await
+        .unwrap_err();
     assert!(error.is_retry());
     assert!(begun.elapsed() < PATIENCE, "nothing waits for a connection");
 
@@ -42,7 +47,11 @@ async fn after_a_restart_of_the_server_everything_is_subscribed_again() {
     eventually(async || one.request(BusRequest::Snapshot, PATIENCE).await.ok()).await;
     eventually(async || two.publish(&publication(1)).await.ok()).await;
     let first = tokio::time::timeout(PATIENCE, heard.next()).await.unwrap();
-    assert_eq!(first, Some(publication(1)), "what couldn't be sent isn't sent later");
+    assert_eq!(
+        first,
+        Some(publication(1)),
+        "what couldn't be sent isn't sent later"
+    );
     two.close().await;
     assert!(serving.await.unwrap() > 0);
 }
@@ -67,7 +76,10 @@ async fn a_server_that_is_down_at_the_start_is_waited_for() {
     let mut server = Nats::down("");
     let bus = connect(&config(&server.url())).await;
     assert!(bus.publish(&publication(0)).await.unwrap_err().is_retry());
-    let error = bus.request(BusRequest::Snapshot, PATIENCE).await.unwrap_err();
+    let error = bus
+        .request(BusRequest::Snapshot, PATIENCE)
+        .await
+        .unwrap_err();
     assert!(error.is_retry());
     let starts = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -99,7 +111,10 @@ async fn refused_credentials_are_said_at_once_and_never_shown() {
         .unwrap_err();
     assert!(!error.is_retry());
     let said = format!("{error:?} {wrong:?}");
-    assert!(said.contains("refuses the credentials") && !said.contains("wr0ng"), "{said}");
+    assert!(
+        said.contains("refuses the credentials") && !said.contains("wr0ng"),
+        "{said}"
+    );
     connect(&config(&server.url_as("api", "right"))).await;
 
     let server = Nats::start_with("authorization { token: s3cret }");
@@ -123,13 +138,20 @@ async fn what_cannot_be_used_is_counted_and_passed_over() {
         ("session.req.check", vec![1, 3]),
     ];
     for (subject, payload) in junk {
-        raw.publish_with_reply(subject, "nobody", payload.into()).await.unwrap();
+        raw.publish_with_reply(subject, "nobody", payload.into())
+            .await
+            .unwrap();
     }
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("traceparent", "not a trace");
-    raw.publish_with_reply_and_headers("session.req.snapshot", "nobody", headers, vec![1, 3].into())
-        .await
-        .unwrap();
+    raw.publish_with_reply_and_headers(
+        "session.req.snapshot",
+        "nobody",
+        headers,
+        vec![1, 3].into(),
+    )
+    .await
+    .unwrap();
     raw.flush().await.unwrap();
     assert_eq!(requests.next().await.unwrap().request, BusRequest::Snapshot);
     bus.publish(&publication(5)).await.unwrap();
@@ -150,26 +172,36 @@ async fn what_is_too_long_is_not_sent() {
         epoch: LogEpoch(1),
         after: Seq(0),
         entries: vec![LogEntry::Ended(
-            (0..100_000).map(|n| session_domain::ids::Serial(u64::MAX / 2 - n)).collect(),
+            (0..100_000)
+                .map(|n| session_domain::ids::Serial(u64::MAX / 2 - n))
+                .collect(),
         )],
     };
     let error = bus.publish(&run).await.unwrap_err();
     assert!(!error.is_retry());
 
     let mut requests = bus.requests().await.unwrap();
-    let serves = async {
+    let answering = async {
         let Incoming { reply, .. } = requests.next().await.unwrap();
         let snapshot = Snapshot {
-            head: session_domain::revocation::Head { epoch: LogEpoch(1), seq: Seq(0) },
+            head: session_domain::revocation::Head {
+                epoch: LogEpoch(1),
+                seq: Seq(0),
+            },
             keys: vec![],
             floors: vec![],
             lists: vec![u64::MAX; 50_000],
         };
         reply.send(BusReply::Snapshot(snapshot)).unwrap();
     };
-    let (answer, ()) = join(bus.request(BusRequest::Snapshot, PATIENCE), serves).await;
+    let (answer, ()) = join(bus.request(BusRequest::Snapshot, PATIENCE), answering).await;
     assert_eq!(answer.unwrap(), BusReply::Unavailable);
-    assert!(metrics.render().unwrap().contains("reason=\"oversized\"} 1"));
+    assert!(
+        metrics
+            .render()
+            .unwrap()
+            .contains("reason=\"oversized\"} 1")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -187,8 +219,8 @@ async fn two_processes_share_requests_and_one_that_leaves_hands_them_on() {
         tokio::time::sleep(Duration::from_millis(100)).await;
         drop(leaves);
     });
-    let asked = (0..200).map(|_| asker.request(BusRequest::Snapshot, PATIENCE));
-    let answers = futures::future::join_all(asked).await;
+    let requests = (0..200).map(|_| asker.request(BusRequest::Snapshot, PATIENCE));
+    let answers = futures::future::join_all(requests).await;
     assert!(answers.into_iter().all(|answer| answer.is_ok()));
     leaving.await.unwrap();
     two.close().await;
@@ -206,10 +238,14 @@ async fn an_unanswered_request_leaves_nothing_behind_and_a_late_answer_does_no_h
         let late = requests.next().await.unwrap();
         late.reply.send(BusReply::Unavailable).unwrap();
     }
-    let (answer, _served) = join(
-        bus.request(BusRequest::Snapshot, PATIENCE),
-        async { requests.next().await.unwrap().reply.send(BusReply::Released) },
-    )
+    let (answer, _served) = join(bus.request(BusRequest::Snapshot, PATIENCE), async {
+        requests
+            .next()
+            .await
+            .unwrap()
+            .reply
+            .send(BusReply::Released)
+    })
     .await;
     assert_eq!(answer.unwrap(), BusReply::Released);
     assert!(format!("{bus:?}").contains("waiting: Waiting(Mutex { data: {}"));
@@ -219,7 +255,10 @@ async fn an_unanswered_request_leaves_nothing_behind_and_a_late_answer_does_no_h
 async fn over_tls_only_a_server_with_the_right_certificate_is_spoken_to() {
     let authority = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    let (certificate, key) = (
+        folder.path().join("cert.pem"),
+        folder.path().join("key.pem"),
+    );
     std::fs::write(&certificate, authority.cert.pem()).unwrap();
     std::fs::write(&key, authority.signing_key.serialize_pem()).unwrap();
     let server = Nats::start_with(&format!(

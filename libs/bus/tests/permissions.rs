@@ -50,7 +50,10 @@ fn ack(number: u64) -> Acknowledgement {
 }
 
 async fn hears<T>(stream: &mut BoxStream<'static, T>) -> Option<T> {
-    tokio::time::timeout(MOMENT, stream.next()).await.ok().flatten()
+    tokio::time::timeout(MOMENT, stream.next())
+        .await
+        .ok()
+        .flatten()
 }
 
 async fn serve_one(requests: &mut BoxStream<'static, Incoming>, reply: BusReply) {
@@ -112,12 +115,19 @@ async fn a_validator_can_neither_publish_ends_nor_hear_what_is_not_its_own() {
 
     let mut acks = validator.acknowledgements().await.unwrap();
     api.acknowledge(&ack(1)).await.unwrap();
-    assert_eq!(hears(&mut acks).await, None, "somebody else's acknowledgement");
+    assert_eq!(
+        hears(&mut acks).await,
+        None,
+        "somebody else's acknowledgement"
+    );
 
     let mut stolen = validator.requests().await.unwrap();
     let error = api.request(BusRequest::Snapshot, MOMENT).await.unwrap_err();
     assert!(error.is_retry());
-    assert!(hears(&mut stolen).await.is_none(), "somebody else's request");
+    assert!(
+        hears(&mut stolen).await.is_none(),
+        "somebody else's request"
+    );
 
     // What the bus doesn't even offer.
     let intruder = raw(&server, "validator").await;
@@ -149,7 +159,10 @@ async fn nobody_answers_unasked() {
     let mut inbox = victim.subscribe("_INBOX_validator.x").await.unwrap();
     victim.flush().await.unwrap();
     for intruder in intruders {
-        intruder.publish("_INBOX_validator.x", "forged".into()).await.unwrap();
+        intruder
+            .publish("_INBOX_validator.x", "forged".into())
+            .await
+            .unwrap();
         intruder.flush().await.unwrap();
     }
     assert!(tokio::time::timeout(MOMENT, inbox.next()).await.is_err());

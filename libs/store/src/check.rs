@@ -78,7 +78,7 @@ async fn look(db: &DatabaseConnection, size: u64) -> Result<(), OpenError> {
         }
     }
     match state {
-        SchemaState::Empty | SchemaState::Ours => Ok(()),
+        SchemaState::Empty | SchemaState::Behind | SchemaState::Ours => Ok(()),
     }
 }
 

@@ -51,12 +51,22 @@ pub(crate) async fn store_use<C: ConnectionTrait>(
         let news = Column::Id.eq(id.0).and(Column::LastSeenAt.lt(at.0));
         case.case(news, Expr::value(at.0))
     });
+    let named = || Column::Id.is_in(times.iter().map(|(_, id)| id.0));
+    // An update locks its rows in no order of ours.
+    let lock = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(named())
+        .order_by_asc(Column::Id)
+        .lock_exclusive();
+    let locked = lock.into_tuple::<uuid::Uuid>().all(db).await;
+    locked.map_err(failed("lock devices in use"))?;
     let update = Entity::update_many()
         .col_expr(
             Column::LastSeenAt,
             later.finally(Expr::col(Column::LastSeenAt)).into(),
         )
-        .filter(Column::Id.is_in(times.iter().map(|(_, id)| id.0)));
+        .filter(named());
     let done = update.exec(db).await;
     done.map_err(failed("write that devices were used"))?;
     Ok(())

@@ -5,15 +5,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use sea_orm::sqlx::ConnectOptions as _;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sea_orm::sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode,
-    SqlxError, SqlxSqliteConnector, Statement, TransactionOptions,
+    SqlxError, SqlxPostgresConnector, SqlxSqliteConnector, Statement, TransactionOptions,
 };
-use session_domain::ids::Serial;
-use session_domain::port::PortError;
+use session_domain::ids::{Serial, TenantId, UserId};
+use session_domain::port::{Clock, PortError};
+use session_domain::time::Timestamp;
 
 use crate::entity::unsigned;
 
@@ -99,6 +101,88 @@ pub(crate) fn sqlite_edges(table: &str) -> [Statement; 2] {
     })
 }
 
+/// A pool of at most `size` connections to PostgreSQL. Waits at most `patience` for one.
+pub(crate) async fn postgres_pool(
+    options: PgConnectOptions,
+    size: u32,
+    patience: Duration,
+) -> Result<DatabaseConnection, DbErr> {
+    let pool = PgPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(patience)
+        // Statements are ours and known; logging each would only cost.
+        .connect_with(options.disable_statement_logging())
+        .await
+        .map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(error.into())))?;
+    Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
+}
+
+/// The version of a PostgreSQL server, as a number: 15.4 is 150004.
+pub(crate) async fn postgres_version<C: ConnectionTrait>(db: &C) -> Result<i32, DbErr> {
+    let sql = "SELECT current_setting('server_version_num')::int AS version";
+    let row = db
+        .query_one_raw(Statement::from_string(DbBackend::Postgres, sql))
+        .await?;
+    row.map_or(Ok(0), |row| row.try_get("", "version"))
+}
+
+/// The authority's time. PostgreSQL has a clock of its own, so that those of the hosts that ask it
+/// don't matter; a SQLite file has its process's. Read when the statement runs, not when the
+/// transaction began.
+pub(crate) async fn now<C: ConnectionTrait>(
+    db: &C,
+    clock: &dyn Clock,
+) -> Result<Timestamp, PortError> {
+    const WHAT: &str = "read the time";
+    let backend = db.get_database_backend();
+    if backend == DbBackend::Sqlite {
+        return Ok(clock.wall());
+    }
+    let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now";
+    let row = db
+        .query_one_raw(Statement::from_string(backend, sql))
+        .await
+        .map_err(failed(WHAT))?;
+    let row = row.ok_or_else(|| PortError::fatal(WHAT, "no answer"))?;
+    Ok(Timestamp(row.try_get("", "now").map_err(failed(WHAT))?))
+}
+
+/// Lets one transaction at a time decide whether a user may have one more session: rows that
+/// aren't there yet can't be locked. SQLite has one writer anyway.
+pub(crate) async fn lock_user<C: ConnectionTrait>(
+    db: &C,
+    tenant: &TenantId,
+    user: &UserId,
+) -> Result<(), PortError> {
+    let name = format!("user {} {}", tenant.as_str(), user.as_str());
+    lock_name(db, "lock a user", name).await
+}
+
+/// Lets one transaction at a time look for a request that was made before, and carry it out.
+pub(crate) async fn lock_request<C: ConnectionTrait>(
+    db: &C,
+    caller: uuid::Uuid,
+    key: &str,
+) -> Result<(), PortError> {
+    lock_name(db, "lock a request", format!("request {caller} {key}")).await
+}
+
+async fn lock_name<C: ConnectionTrait>(
+    db: &C,
+    what: &'static str,
+    name: String,
+) -> Result<(), PortError> {
+    let backend = db.get_database_backend();
+    if backend == DbBackend::Sqlite {
+        return Ok(());
+    }
+    // Two names with one hash wait for each other without need, nothing worse.
+    let sql = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+    let statement = Statement::from_sql_and_values(backend, sql, [name.into()]);
+    db.execute_raw(statement).await.map_err(failed(what))?;
+    Ok(())
+}
+
 /// Draws the next serial.
 pub(crate) async fn next_serial<C: ConnectionTrait>(db: &C) -> Result<Serial, PortError> {
     const WHAT: &str = "draw a serial";
@@ -154,8 +238,9 @@ fn is_passing(error: &DbErr) -> bool {
 fn is_passing_code(code: &str) -> bool {
     if code.len() == 5 {
         // PostgreSQL (SQLSTATE): connection lost, serialisation failure or deadlock, out of
-        // resources, lock not available, shutting down.
-        ["08", "40", "53", "55", "57"]
+        // resources, lock not available, shutting down; and, not whole classes, idle for too long
+        // in a transaction, and a server that is (still, or no longer) a standby.
+        ["08", "40", "53", "55", "57", "25P03", "25006"]
             .iter()
             .any(|class| code.starts_with(class))
     } else {
@@ -177,14 +262,59 @@ pub(crate) fn is_sqlite_recovery_needed(error: &DbErr) -> bool {
 }
 
 fn sqlite_code(error: &DbErr) -> Option<u32> {
+    let code: u32 = engine_code(error)?.parse().ok()?;
+    Some(code & 0xff)
+}
+
+/// The code an engine gave an error.
+fn engine_code(error: &DbErr) -> Option<String> {
     let (DbErr::Exec(RuntimeErr::SqlxError(error))
     | DbErr::Query(RuntimeErr::SqlxError(error))
     | DbErr::Conn(RuntimeErr::SqlxError(error))) = error
     else {
         return None;
     };
-    let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(code & 0xff)
+    Some(error.as_database_error()?.code()?.into_owned())
+}
+
+/// Whether PostgreSQL turned a whole transaction back in favour of another one (deadlock,
+/// serialisation failure): nothing of it is left, and the same may well go through next time.
+pub(crate) fn is_turned_back(error: &PortError) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    source
+        .and_then(engine_code)
+        .is_some_and(|code| code == "40P01" || code == "40001")
+}
+
+/// Why a PostgreSQL server can't be used.
+pub(crate) enum PostgresRefusal {
+    /// It doesn't let this login in, not to this database, or not do what is needed.
+    Access,
+    /// It can't be reached, or not now.
+    Passing,
+    /// Something else.
+    Other,
+}
+
+/// Sorts out why a PostgreSQL server can't be used.
+pub(crate) fn postgres_refusal(error: &DbErr) -> PostgresRefusal {
+    match engine_code(error) {
+        // Wrong password and the like; no such database; no such schema; no privilege.
+        Some(code)
+            if code.starts_with("28") || ["3D000", "3F000", "42501"].contains(&code.as_str()) =>
+        {
+            PostgresRefusal::Access
+        }
+        Some(code) if !is_passing_code(&code) => PostgresRefusal::Other,
+        Some(_) => PostgresRefusal::Passing,
+        None => match error {
+            // What can be wrong with the address or the certificate isn't mended by waiting, but
+            // sqlx tells neither from a server that is about to come back.
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => PostgresRefusal::Passing,
+            error if is_passing(error) => PostgresRefusal::Passing,
+            _ => PostgresRefusal::Other,
+        },
+    }
 }
 
 #[cfg(test)]
@@ -193,10 +323,12 @@ mod tests {
 
     #[test]
     fn a_full_disk_passes_and_a_broken_rule_does_not() {
-        for passing in ["5", "517", "10", "1034", "13", "40001", "57P01"] {
+        for passing in ["5", "517", "10", "1034", "13", "40001", "57P01", "25P03"] {
             assert!(is_passing_code(passing), "{passing}");
         }
-        for fatal in ["11", "19", "2067", "1555", "26", "23505", "42P01", "XX000"] {
+        for fatal in [
+            "11", "19", "2067", "1555", "26", "23505", "42P01", "25P02", "XX000",
+        ] {
             assert!(!is_passing_code(fatal), "{fatal}");
         }
     }

@@ -1,7 +1,7 @@
 //! Signing keys and service keys: rows to domain values and back.
 
 use sea_orm::ActiveValue::Set;
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
@@ -100,19 +100,6 @@ pub(crate) async fn service_key<C: ConnectionTrait>(
     row.map(service_key_of).transpose()
 }
 
-/// Whether a service key of that hash is known, withdrawn or not.
-pub(crate) async fn is_service_key<C: ConnectionTrait>(
-    db: &C,
-    hash: &KeyHash,
-) -> Result<bool, PortError> {
-    let select = service_key::Entity::find().filter(service_key::Column::Hash.eq(hash.0.to_vec()));
-    Ok(select
-        .count(db)
-        .await
-        .map_err(failed("find a service key"))?
-        > 0)
-}
-
 /// Every service key that isn't withdrawn, the oldest first.
 pub(crate) async fn service_keys<C: ConnectionTrait>(db: &C) -> Result<Vec<ServiceKey>, PortError> {
     let select = service_key::Entity::find()
@@ -163,11 +150,12 @@ pub(crate) fn service_key_of(row: service_key::Model) -> Result<ServiceKey, Port
     })
 }
 
-/// Writes a service key that wasn't there.
+/// Writes a service key, unless one of that hash is known, withdrawn or not. Says whether it was
+/// new: replicas that start together all bring the same one.
 pub(crate) async fn insert_service_key<C: ConnectionTrait>(
     db: &C,
     key: &ServiceKey,
-) -> Result<(), PortError> {
+) -> Result<bool, PortError> {
     let row = service_key::ActiveModel {
         id: Set(key.id.0),
         hash: Set(key.hash.0.to_vec()),
@@ -177,9 +165,12 @@ pub(crate) async fn insert_service_key<C: ConnectionTrait>(
         created_at: Set(key.created_at.0),
         revoked_at: Set(None),
     };
+    let known = OnConflict::column(service_key::Column::Hash)
+        .do_nothing()
+        .to_owned();
     let done = service_key::Entity::insert(row)
+        .on_conflict(known)
         .exec_without_returning(db)
         .await;
-    done.map_err(failed("insert a service key"))?;
-    Ok(())
+    Ok(done.map_err(failed("insert a service key"))? > 0)
 }

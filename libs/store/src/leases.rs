@@ -10,7 +10,7 @@ use session_domain::port::{Clock, Entropy, Heard, PortError};
 use session_domain::revocation::{Grant, GrantReply, GrantRequest, Head, Lease};
 use session_domain::time::Timestamp;
 
-use crate::dialect::failed;
+use crate::dialect::{self, failed};
 use crate::entity::lease::{ActiveModel, Column, Entity, Model};
 use crate::entity::{signed, unsigned};
 use crate::{log, rows, sessions};
@@ -46,7 +46,7 @@ pub(crate) async fn grant<C: ConnectionTrait>(
     }
     let applied = request.applied.map_or(Seq(0), |applied| applied.seq);
     // Read after the request arrived, as the holder counts from before it asked.
-    let server_time = clock.wall();
+    let server_time = dialect::now(db, clock).await?;
     let row = renewed(request, applied, head, lease, known, server_time, entropy)?;
     let secret = rows::secret(row.secret.clone())?;
     upsert(db, row).await?;
@@ -163,7 +163,10 @@ pub(crate) async fn hear<C: ConnectionTrait>(db: &C, heard: Heard) -> Result<(),
         .col_expr(Column::ActivityThrough, Expr::value(heard.through.0))
         .filter(Column::Instance.eq(heard.from.0))
         .filter(Column::ActivityThrough.lt(heard.through.0));
-    update.exec(db).await.map_err(failed("note what was heard"))?;
+    update
+        .exec(db)
+        .await
+        .map_err(failed("note what was heard"))?;
     Ok(())
 }
 

@@ -10,13 +10,14 @@
 //! | `sqlite.rs` | [`SqliteStore`]: the ports, on a file |
 //! | `open.rs`, `check.rs`, `lock.rs` | opening it, and refusing what must not be opened |
 //! | `writer.rs` | one writer; concurrent changes share a transaction and its `fsync` |
+//! | `postgres.rs`, `postgres/` | [`PostgresStore`]: the ports, on a server; a transaction per change |
 //! | `change/` | one file per change |
 //! | `moves.rs`, `serials.rs`, `sessions.rs`, `devices.rs`, `counters.rs`, `keys.rs`, `log.rs`, `leases.rs`, `events.rs` | the statements about each |
 //! | `rows.rs` | rows to domain values and back |
 //! | `entity.rs` | the tables |
 //! | `dialect.rs` | every difference between the engines |
 //!
-//! All but the first three rows of that table are written against sea-orm's `ConnectionTrait` and
+//! All but the first four rows of that table are written against sea-orm's `ConnectionTrait` and
 //! serve any engine; the schema is in `session-migrations`.
 
 mod change;
@@ -32,6 +33,7 @@ mod lock;
 mod log;
 mod moves;
 mod open;
+mod postgres;
 mod rows;
 mod serials;
 mod sessions;
@@ -39,5 +41,6 @@ mod sqlite;
 mod writer;
 
 pub use open::OpenError;
+pub use postgres::{InvalidPostgresUrl, PostgresOptions, PostgresStore, PostgresUrl};
 pub use sqlite::SqliteStore;
 pub use writer::WriterCounts;

@@ -40,12 +40,48 @@ pub enum OpenError {
     /// It, or what belongs beside it, couldn't be read or made.
     #[error("the database file couldn't be read or made")]
     Io(#[from] io::Error),
+    /// The server doesn't let this login in, not to this database, or not do what is needed.
+    #[error("the database server refused the login, the database or a privilege")]
+    Refused(#[source] DbErr),
+    /// The server can't be reached, or not now.
+    #[error("the database server can't be reached")]
+    Unreachable(#[source] DbErr),
+    /// The server is of a version that isn't supported.
+    #[error("the database server is too old: PostgreSQL 15 or newer is needed")]
+    TooOld {
+        /// Its version, as the server gives its number.
+        version: i32,
+    },
+    /// Its schema isn't (yet) as this binary needs it.
+    #[error(
+        "the database's schema isn't as this program needs it: run `session-api migrate` first"
+    )]
+    Unmigrated,
     /// The engine couldn't open or prepare it.
     #[error("the database couldn't be opened")]
     Database(#[source] DbErr),
     /// The revocation log couldn't be founded.
     #[error("the revocation log couldn't be founded")]
     Founding(#[source] PortError),
+}
+
+impl OpenError {
+    /// Whether the same call may succeed later, without anybody changing anything.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Founding(error) => error.is_retry(),
+            Self::InUse
+            | Self::Corrupt { .. }
+            | Self::Newer { .. }
+            | Self::Foreign
+            | Self::Io(_)
+            | Self::Refused(_)
+            | Self::TooOld { .. }
+            | Self::Unmigrated
+            | Self::Database(_) => false,
+        }
+    }
 }
 
 impl From<DbErr> for OpenError {

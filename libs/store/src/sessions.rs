@@ -1,6 +1,6 @@
 //! The queries and statements about sessions.
 
-use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect,
@@ -118,6 +118,7 @@ pub(crate) async fn count_active<C: ConnectionTrait>(
 }
 
 /// A user's active sessions that gave the least reason to be kept, locked: by start, or by use.
+/// First chosen and then locked in the order of ids, like everywhere.
 pub(crate) async fn lock_least<C: ConnectionTrait>(
     db: &C,
     tenant: &TenantId,
@@ -130,17 +131,23 @@ pub(crate) async fn lock_least<C: ConnectionTrait>(
     } else {
         Column::CreatedAt
     };
-    let select = Entity::find().filter(of_user(tenant, user, ShownStatus::Active));
-    let rows = select
+    let chosen = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(of_user(tenant, user, ShownStatus::Active))
         .order_by_asc(by)
         .order_by_asc(Column::Id)
-        .limit(limit)
-        .lock_exclusive();
-    sessions(
-        rows.all(db)
-            .await
-            .map_err(failed("choose the sessions to evict"))?,
-    )
+        .limit(limit);
+    let chosen = chosen.into_tuple::<uuid::Uuid>().all(db).await;
+    let mut chosen = chosen.map_err(failed("choose the sessions to evict"))?;
+    chosen.sort_unstable();
+    let mut locked = Vec::with_capacity(chosen.len());
+    for ids in chosen.chunks(NAMED_MAX) {
+        let ids: Vec<_> = ids.iter().copied().map(SessionId).collect();
+        // One that has ended meanwhile made its room by itself.
+        locked.extend(lock_active(db, &ids).await?);
+    }
+    Ok(locked)
 }
 
 /// Which of a user's sessions: where nothing is said, all.
@@ -179,54 +186,55 @@ pub(crate) async fn lock_of_user<C: ConnectionTrait>(
     )
 }
 
-/// The active sessions that are overdue at `at`, the longest overdue first chosen and then locked
-/// in the order of ids. Were they chosen by id, a backlog would be sorted anew for each batch, and
-/// what the grants report as reaped would not advance before the last one.
+/// The active sessions that are overdue at `at`, the longest overdue first chosen, in the order of
+/// ids. Were they chosen by id, a backlog would be sorted anew for each batch, and what the grants
+/// report as reaped would not advance before the last one.
+///
+/// Those that other transactions hold are passed over, so that reapers share the work instead of
+/// queueing for the same sessions. Only where nothing else is left are the others waited for:
+/// whoever is told that nothing is overdue must not have been told so because somebody else hadn't
+/// finished yet.
 pub(crate) async fn lock_overdue<C: ConnectionTrait>(
     db: &C,
     at: Timestamp,
     heard: Timestamp,
     limit: u32,
 ) -> Result<Vec<Session>, PortError> {
-    let overdue = || {
-        // As Session::overdue_as_heard: the idle ones only as far as has been heard.
-        let for_certain = Condition::any()
-            .add(Column::DueAt.lte(heard.0))
-            .add(Column::ExpiresAt.lte(at.0))
-            .add(Column::AbsoluteExpiresAt.lte(at.0));
-        Condition::all()
-            .add(is_active())
-            .add(Column::DueAt.lte(at.0))
-            .add(for_certain)
-    };
+    // As Session::overdue_as_heard: the idle ones only as far as has been heard.
+    let for_certain = Condition::any()
+        .add(Column::DueAt.lte(heard.0))
+        .add(Column::ExpiresAt.lte(at.0))
+        .add(Column::AbsoluteExpiresAt.lte(at.0));
+    let overdue = Condition::all()
+        .add(is_active())
+        .add(Column::DueAt.lte(at.0))
+        .add(for_certain);
     let chosen = Entity::find()
-        .select_only()
-        .column(Column::Id)
-        .filter(overdue())
+        .filter(overdue.clone())
         .order_by_asc(Column::DueAt)
         .limit(u64::from(limit));
-    let chosen = chosen
-        .into_tuple::<uuid::Uuid>()
-        .all(db)
-        .await
-        .map_err(failed("find overdue sessions"))?;
-    let mut locked = Vec::with_capacity(chosen.len());
-    for ids in chosen.chunks(NAMED_MAX) {
-        // Looked at again under the lock: in between, one may have been ended or used.
-        let condition = overdue().add(Column::Id.is_in(ids.iter().copied()));
-        let select = Entity::find()
-            .filter(condition)
-            .order_by_asc(Column::Id)
-            .lock_exclusive();
-        locked.extend(
-            select
-                .all(db)
-                .await
-                .map_err(failed("lock overdue sessions"))?,
-        );
+    let free = chosen
+        .clone()
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    let rows = free.all(db).await;
+    let mut rows = rows.map_err(failed("find overdue sessions"))?;
+    if rows.is_empty() {
+        let held = chosen.select_only().column(Column::Id);
+        let held = held.into_tuple::<uuid::Uuid>().all(db).await;
+        let held = held.map_err(failed("find overdue sessions"))?;
+        for ids in held.chunks(NAMED_MAX) {
+            // Looked at again under the lock: in between, one may have been ended or used.
+            let condition = overdue.clone().add(Column::Id.is_in(ids.iter().copied()));
+            let select = Entity::find()
+                .filter(condition)
+                .order_by_asc(Column::Id)
+                .lock_exclusive();
+            let waited = select.all(db).await;
+            rows.extend(waited.map_err(failed("lock overdue sessions"))?);
+        }
     }
-    locked.sort_by_key(|row| row.id);
-    sessions(locked)
+    rows.sort_by_key(|row| row.id);
+    sessions(rows)
 }
 
 /// The active sessions among `ids`, locked in their order; whosever they are.

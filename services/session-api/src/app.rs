@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use session_domain::policy::SessionPolicy;
 use session_domain::port::{
-    AgentReader, Bus, Clock, Entropy, Fence, Fingerprints, KeyRing, Locator, RefreshTokens,
-    RevocationLog, SessionCache, SessionStore, Timer, TokenSigner, TokenVerifier,
+    AgentReader, Bus, Clock, Entropy, Fence, Fingerprints, KeyRing, Locator, RateLimiter,
+    RefreshTokens, RevocationLog, SessionCache, SessionStore, Timer, TokenSigner, TokenVerifier,
 };
 use session_domain::revocation::RevocationState;
 use session_domain::usecase::cleanup::CleanupPorts;
@@ -31,6 +32,8 @@ pub struct Ports {
     pub log: Arc<dyn RevocationLog>,
     /// Recent readings.
     pub cache: Arc<dyn SessionCache>,
+    /// Counts what may happen only so often.
+    pub limiter: Arc<dyn RateLimiter>,
     /// Messages between processes.
     pub bus: Arc<dyn Bus>,
     /// Signs tokens.
@@ -77,6 +80,10 @@ pub struct App {
     pub cookie: String,
     /// The origins whose pages may act with the cookie.
     pub origins: Vec<String>,
+    /// The proxies whose word on a client's address is taken.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How many invalid credentials may come from one address in a minute.
+    pub invalid_credentials_per_minute: u32,
 }
 
 impl App {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use session_domain::policy::SessionPolicy;
 use session_domain::port::{Eviction, SessionLimit};
 use session_runtime::config::{Mistaken, Reader, origin};
@@ -19,6 +20,10 @@ pub struct Config {
     pub activity_interval: Duration,
     /// The origins whose pages may act with the session cookie.
     pub origins: Vec<String>,
+    /// The proxies whose word on a client's address is taken.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How many invalid credentials may come from one address in a minute.
+    pub invalid_credentials_per_minute: u32,
 }
 
 /// The decisions as they are read.
@@ -30,6 +35,8 @@ pub struct Settings {
     reaper_lag_max: Duration,
     activity_interval: Duration,
     origins: Vec<String>,
+    trusted_proxies: Vec<IpNet>,
+    invalid_credentials_per_minute: u32,
 }
 
 impl Settings {
@@ -48,6 +55,16 @@ impl Settings {
             .doc("The origins whose pages may act with the session cookie, besides the issuer's own.")
             .example("https://app.example.com")
             .list_with(origin);
+        let trusted_proxies = reader
+            .value("trusted_proxies")
+            .doc("The networks of the proxies in front of the API, whose X-Forwarded-For is believed. Where nobody sets it, nobody's is.")
+            .example("10.0.0.0/8, 2001:db8::/32")
+            .list();
+        let invalid_credentials_per_minute = reader
+            .value("limit.invalid_credentials_per_minute")
+            .doc("How many invalid credentials may come from one address in a minute before it is told to wait.")
+            .default("20")
+            .within(1, 1_000_000);
         let lease = reader
             .value("lease")
             .doc("How long a validator may answer from memory without hearing from the API (L): the longest a revoke waits for a validator that is gone.")
@@ -70,6 +87,8 @@ impl Settings {
             lease: lease?,
             reaper_lag_max: reaper_lag_max?,
             activity_interval: activity_interval?,
+            trusted_proxies: trusted_proxies?,
+            invalid_credentials_per_minute: invalid_credentials_per_minute?,
             policy: policy?,
         })
     }
@@ -90,6 +109,8 @@ impl Settings {
             reaper_lag_max: self.reaper_lag_max,
             activity_interval: self.activity_interval,
             origins,
+            trusted_proxies: self.trusted_proxies,
+            invalid_credentials_per_minute: self.invalid_credentials_per_minute,
         }
     }
 }

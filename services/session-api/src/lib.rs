@@ -58,6 +58,8 @@ impl Api {
             },
             cookie: http::cookie::cookie_name(&config.policy.issuer).to_owned(),
             origins: config.origins,
+            trusted_proxies: config.trusted_proxies,
+            invalid_credentials_per_minute: config.invalid_credentials_per_minute,
             policy: config.policy,
             ports,
         });

@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 use rustix::fs::Mode;
 use session_api::Api;
 use session_bus::InProcessBus;
-use session_cache::MemoryCache;
+use session_cache::{MemoryCache, MemoryLimiter};
 use session_device::{FingerprintHasher, GeoLocator, UserAgents};
 use session_domain::policy::SessionPolicy;
 use session_domain::port::{
@@ -337,6 +337,7 @@ fn compose_api(
         store: Arc::clone(&adapters.store) as _,
         log: Arc::clone(&adapters.store) as _,
         cache: Arc::new(MemoryCache::new(Arc::clone(&adapters.clock) as _)),
+        limiter: Arc::new(MemoryLimiter::new(Arc::clone(&adapters.clock) as _)),
         bus: Arc::clone(&adapters.bus) as _,
         signer,
         keys: Arc::new(ring),

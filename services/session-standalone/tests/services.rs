@@ -182,3 +182,60 @@ async fn a_use_noted_before_a_stop_is_written_by_it() {
     .await;
     assert_ne!(after["last_seen_at"], created["last_seen_at"]);
 }
+
+#[tokio::test]
+async fn whoever_guesses_is_told_to_wait_and_nobody_else_is_held_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let instance = Instance::start_with(dir.path(), |command| {
+        command
+            .env("SESSION_TRUSTED_PROXIES", "127.0.0.0/8")
+            .env("SESSION_LIMIT__INVALID_CREDENTIALS_PER_MINUTE", "5");
+    });
+    let session = instance.sign_in("alice").await;
+    let guess = |from: &str| {
+        let current = instance.request(reqwest::Method::GET, "/api/v1/sessions/current");
+        let current = current.header("X-Forwarded-For", from.to_owned());
+        current
+            .bearer_auth(format!("ssk_{}", "0".repeat(64)))
+            .send()
+    };
+    for _ in 0..5 {
+        assert_eq!(guess("198.51.100.7").await.unwrap().status().as_u16(), 401);
+    }
+    let response = guess("198.51.100.7").await.unwrap();
+    assert_eq!(response.status().as_u16(), 429);
+    let wait: u64 = response.headers()["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((1..=61).contains(&wait), "{wait}");
+    let policy = response.headers()["ratelimit-policy"].to_str().unwrap();
+    assert_eq!(policy, "\"invalid-credentials\";q=5;w=60");
+    let problem: serde_json::Value = response.json().await.unwrap();
+    assert_eq!(problem["code"], "too_many_requests");
+
+    assert_eq!(
+        guess("203.0.113.9").await.unwrap().status().as_u16(),
+        401,
+        "another address"
+    );
+    let good = instance.request(reqwest::Method::GET, "/api/v1/sessions/current");
+    let good = good
+        .header("X-Forwarded-For", "198.51.100.7")
+        .bearer_auth(&session.access);
+    assert_eq!(
+        good.send().await.unwrap().status().as_u16(),
+        200,
+        "a good credential"
+    );
+    // What was good once is no guess.
+    assert_eq!(instance.end(&session.id).await, 204);
+    for _ in 0..10 {
+        let ended = instance.request(reqwest::Method::GET, "/api/v1/sessions/current");
+        let ended = ended
+            .header("X-Forwarded-For", "192.0.2.77")
+            .bearer_auth(&session.access);
+        assert_eq!(ended.send().await.unwrap().status().as_u16(), 401);
+    }
+}

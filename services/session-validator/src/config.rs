@@ -29,7 +29,15 @@ pub struct Config {
 
 /// What other processes read, where one file serves them all.
 const OTHERS: [&str; 9] = [
-    "api", "bootstrap_key", "data_dir", "device", "geoip", "grpc", "lease", "reaper", "session",
+    "api",
+    "bootstrap_key",
+    "data_dir",
+    "device",
+    "geoip",
+    "grpc",
+    "lease",
+    "reaper",
+    "session",
 ];
 
 /// The decisions of a validator that runs as a process of its own.
@@ -94,7 +102,9 @@ impl Settings {
             .duration_within("10ms", "1m");
         let log = LogConfig::read(reader);
         let shutdown = Timing::read(reader);
-        OTHERS.iter().for_each(|other| reader.leave_alone(other));
+        for other in OTHERS {
+            reader.leave_alone(other);
+        }
         let (issuer, mut websocket_origins) = (issuer?, origins?);
         if !websocket_origins.contains(&issuer) {
             websocket_origins.push(issuer.clone());
@@ -144,7 +154,10 @@ fn nats(reader: &mut Reader) -> Result<NatsConfig, Mistaken> {
             .doc(doc)
             .optional_with(|text| Ok::<_, Infallible>(PathBuf::from(text)))
     };
-    let credentials_file = file("nats.credentials_file", "A `.creds` file for NATS: a JWT and its key.");
+    let credentials_file = file(
+        "nats.credentials_file",
+        "A `.creds` file for NATS: a JWT and its key.",
+    );
     let nkey_file = file("nats.nkey_file", "A file with an NKEY seed for NATS.");
     let ca_file = file(
         "nats.ca_file",
@@ -206,7 +219,10 @@ mod tests {
         let loaded = load(layers, Settings::read).unwrap();
         assert_eq!(loaded.value.config.audience, "https://s.example");
         assert_eq!(loaded.value.config.cookie.name, "__Host-session");
-        assert_eq!(loaded.value.config.cookie.websocket_origins, ["https://s.example"]);
+        assert_eq!(
+            loaded.value.config.cookie.websocket_origins,
+            ["https://s.example"]
+        );
         let shown = session_runtime::config::print_config(&loaded.fields);
         assert!(!shown.contains("s3cret") && !format!("{:?}", loaded.value).contains("s3cret"));
     }
@@ -222,7 +238,13 @@ mod tests {
         let mistakes = load(layers, Settings::read).unwrap_err();
         let mut fields: Vec<_> = mistakes.0.iter().map(|one| one.field.as_str()).collect();
         fields.sort_unstable();
-        let expected = ["SESSION_NATS__URLS", "issuer", "nats.prefix", "nats.url", "validator.listen"];
+        let expected = [
+            "SESSION_NATS__URLS",
+            "issuer",
+            "nats.prefix",
+            "nats.url",
+            "validator.listen",
+        ];
         assert_eq!(fields, expected, "{mistakes}");
     }
 }

@@ -99,7 +99,9 @@ pub async fn run(
         let mut stop = stop;
         loop {
             // An error means the server is gone, which is a reason to stop as good as any.
-            let stopped = tokio::time::timeout(config.activity_interval, &mut stop).await.is_ok();
+            let stopped = tokio::time::timeout(config.activity_interval, &mut stop)
+                .await
+                .is_ok();
             // Without a lease nobody was answered from memory, and the time isn't known.
             if state.deadline() > BootInstant::default() {
                 let reported = report(ports.bus.as_ref(), &activity, instance, now).await;

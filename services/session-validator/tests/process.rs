@@ -3,11 +3,13 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use session_domain::revocation::PAUSE_ALLOWANCE;
 use session_testkit::servers::Nats;
+use tokio::time::Instant;
+
 use support::{Authority, LEASE, Validator, command, eventually};
 
 /// What waiting for a lost validator may take on a busy machine beyond what it must.
@@ -20,12 +22,21 @@ async fn what_is_ended_is_refused_by_every_validator_at_once() {
     let (mut one, two) = (Validator::ready(&nats).await, Validator::ready(&nats).await);
     for _ in 0..50 {
         let (id, token) = authority.sign_in().await;
-        assert_eq!([one.validate(&token).await, two.validate(&token).await], [200, 200]);
+        assert_eq!(
+            [one.validate(&token).await, two.validate(&token).await],
+            [200, 200]
+        );
         let begun = Instant::now();
         authority.end(id).await;
         let took = begun.elapsed();
-        assert!(took < LEASE, "nobody's acknowledgement was waited for in vain: {took:?}");
-        assert_eq!([one.validate(&token).await, two.validate(&token).await], [401, 401]);
+        assert!(
+            took < LEASE,
+            "nobody's acknowledgement was waited for in vain: {took:?}"
+        );
+        assert_eq!(
+            [one.validate(&token).await, two.validate(&token).await],
+            [401, 401]
+        );
     }
     // One that leaves gives its lease up, and isn't waited for.
     let (id, token) = authority.sign_in().await;
@@ -42,7 +53,10 @@ async fn a_validator_that_is_killed_while_it_is_waited_for_is_outlived() {
     let authority = Authority::start(&nats).await;
     let (killed, other) = (Validator::ready(&nats).await, Validator::ready(&nats).await);
     let (id, token) = authority.sign_in().await;
-    assert_eq!([killed.validate(&token).await, other.validate(&token).await], [200, 200]);
+    assert_eq!(
+        [killed.validate(&token).await, other.validate(&token).await],
+        [200, 200]
+    );
     // Held up first, so that it can't acknowledge before it is killed.
     killed.signal(Signal::STOP);
     let begun = Instant::now();
@@ -102,7 +116,11 @@ async fn without_nats_it_answers_until_its_lease_is_over_and_then_says_so() {
 
     tokio::task::block_in_place(|| nats.restart());
     eventually(async || validator.validate(&token).await == 200).await;
-    assert_eq!(validator.validate(&dead).await, 401, "what it missed, it has learnt");
+    assert_eq!(
+        validator.validate(&dead).await,
+        401,
+        "what it missed, it has learnt"
+    );
     authority.end(living).await;
     assert_eq!(validator.validate(&token).await, 401);
 }
@@ -112,14 +130,21 @@ async fn it_is_not_ready_before_its_first_lease_and_can_be_stopped_all_the_same(
     let mut nats = Nats::down("");
     let mut stopped = Validator::start(&nats);
     let validator = Validator::start(&nats);
-    assert_eq!((validator.readyz().await, stopped.readyz().await), (503, 503));
+    assert_eq!(
+        (validator.readyz().await, stopped.readyz().await),
+        (503, 503)
+    );
     let begun = Instant::now();
     assert!(tokio::task::block_in_place(|| stopped.terminate()));
     assert!(begun.elapsed() < Duration::from_secs(5));
 
     tokio::task::block_in_place(|| nats.restart());
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(validator.readyz().await, 503, "nobody has granted anything yet");
+    assert_eq!(
+        validator.readyz().await,
+        503,
+        "nobody has granted anything yet"
+    );
     let authority = Authority::start(&nats).await;
     eventually(async || validator.readyz().await == 200).await;
     let (_, token) = authority.sign_in().await;
@@ -128,7 +153,9 @@ async fn it_is_not_ready_before_its_first_lease_and_can_be_stopped_all_the_same(
 
 #[test]
 fn mistakes_in_the_configuration_are_told_at_once_with_64() {
-    let output = command(&[("SESSION_VALIDATOR__LISTEN", "nowhere")]).output().unwrap();
+    let output = command(&[("SESSION_VALIDATOR__LISTEN", "nowhere")])
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(64), "{said}");
     for part in ["3 mistakes", "validator.listen", "issuer", "nats.url"] {
@@ -149,5 +176,8 @@ fn credentials_that_nats_refuses_are_said_and_not_shown() {
     let output = command(&settings).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("NATS refuses the credentials") && !said.contains("wr0ng"), "{said}");
+    assert!(
+        said.contains("NATS refuses the credentials") && !said.contains("wr0ng"),
+        "{said}"
+    );
 }

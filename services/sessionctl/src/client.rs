@@ -53,9 +53,11 @@ impl Client {
             // Works on machines without any certificates too.
             builder = builder.tls_certs_only([]);
         }
-        let http = builder
-            .build()
-            .map_err(|error| Failure::Unexpected(innermost(&error)))?;
+        // Fails where the machine has no certificates to check the API's against.
+        let http = builder.build().map_err(|error| Failure::Unreachable {
+            api: base.to_string(),
+            reason: innermost(&error),
+        })?;
         Ok(Self {
             http,
             base,

@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -114,8 +114,17 @@ impl<'w> Output<'w> {
             }
         }
         table.add_rows(lines.map(|line| line.into_iter().map(|cell| clean(&cell))));
-        for column in table.column_iter_mut() {
+        let widths = table.column_max_content_widths();
+        for (number, column) in table.column_iter_mut().enumerate() {
             column.set_padding((0, 2));
+            // Ids stay whole, for somebody copies them; short words, for nothing is won.
+            if number == 0
+                || widths
+                    .get(number)
+                    .is_some_and(|width| *width <= WORD_CHARS_MAX)
+            {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
         }
         let mut text = String::new();
         for line in table.lines() {
@@ -126,12 +135,17 @@ impl<'w> Output<'w> {
     }
 }
 
+/// Columns of words up to this length aren't narrowed.
+const WORD_CHARS_MAX: u16 = 8;
+
 /// Shown where there is no value.
 const ABSENT: &str = "-";
 
 /// The value at a place in a row, as people read it.
 pub fn field(row: &Value, at: &str) -> String {
+    let is_moment = at.ends_with("_at") || at.ends_with("_time");
     match row.pointer(at) {
+        Some(Value::String(text)) if is_moment => moment(text),
         None | Some(Value::Null) => ABSENT.to_owned(),
         Some(Value::String(text)) if text.is_empty() => ABSENT.to_owned(),
         Some(Value::String(text)) => text.clone(),
@@ -143,6 +157,16 @@ pub fn field(row: &Value, at: &str) -> String {
         Some(Value::Object(map)) if map.is_empty() => ABSENT.to_owned(),
         Some(value @ (Value::Bool(_) | Value::Number(_) | Value::Object(_))) => value.to_string(),
     }
+}
+
+/// A moment to the second: `2026-01-31T12:00:00.123456Z` is shown as `2026-01-31 12:00:00Z`, which
+/// a narrow column may break in two. Programs are given it whole.
+fn moment(text: &str) -> String {
+    let second = text.get(..19).filter(|_| text.ends_with('Z'));
+    second.map_or_else(
+        || text.to_owned(),
+        |second| format!("{}Z", second.replacen('T', " ", 1)),
+    )
 }
 
 /// What could move a terminal's cursor, recolour it, or turn text around so that it reads as
@@ -190,23 +214,35 @@ mod tests {
     }
 
     #[test]
-    fn columns_stand_below_each_other_and_long_lines_stay_lines() {
+    fn columns_stand_below_each_other_and_only_a_terminal_breaks_lines() {
         let rows = [
             json!({ "id": "1", "device": { "label": "Firefox on Linux" } }),
-            json!({ "id": "22", "device": { "label": null } }),
+            json!({ "id": "a-long-identifier", "device": { "label": null } }),
         ];
         let columns = [("ID", "/id"), ("DEVICE", "/device/label")];
-        let text = shown(None, |output| output.rows(&rows, &columns, "").unwrap());
-        assert_eq!(text, "ID  DEVICE\n1   Firefox on Linux\n22  -\n");
-        let text = shown(Some(14), |output| output.rows(&rows, &columns, "").unwrap());
+        let shown = |width| shown(width, |output| output.rows(&rows, &columns, "").unwrap());
+        let text = shown(None);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], "ID                 DEVICE");
+        assert_eq!(lines[1], "1                  Firefox on Linux");
+        assert_eq!(lines[2], "a-long-identifier  -");
+        let text = shown(Some(30));
         assert!(
-            text.lines().all(|line| line.chars().count() <= 14),
+            text.lines().all(|line| line.chars().count() <= 30),
             "{text}"
         );
-        assert_eq!(
-            shown(None, |output| output.rows(&[], &columns, "none").unwrap()),
-            "none\n"
+        assert!(
+            text.lines().count() > 3 && text.contains("a-long-identifier"),
+            "{text}"
         );
+    }
+
+    #[test]
+    fn nothing_is_said_to_be_nothing() {
+        let text = shown(None, |output| {
+            output.rows(&[], &[("ID", "/id")], "None.").unwrap();
+        });
+        assert_eq!(text, "None.\n");
     }
 
     #[test]
@@ -234,5 +270,12 @@ mod tests {
         let row = json!({ "a": [], "b": ["pwd", "otp"], "c": true, "d": 3, "e": "", "f": {} });
         let read = ["/a", "/b", "/c", "/d", "/e", "/f", "/g"].map(|at| field(&row, at));
         assert_eq!(read, ["-", "pwd,otp", "true", "3", "-", "-", "-"]);
+        for (given, shown) in [
+            ("2026-01-31T12:00:00.123456Z", "2026-01-31 12:00:00Z"),
+            ("2026-01-31T12:00:00Z", "2026-01-31 12:00:00Z"),
+            ("in the year dot", "in the year dot"),
+        ] {
+            assert_eq!(field(&json!({ "seen_at": given }), "/seen_at"), shown);
+        }
     }
 }

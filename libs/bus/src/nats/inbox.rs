@@ -59,7 +59,11 @@ impl Inbox {
         let readers = Arc::clone(&waiting);
         let reading = tokio::spawn(async move {
             while let Some(answer) = answers.next().await {
-                let number = answer.subject.rsplit('.').next().and_then(|n| n.parse().ok());
+                let number = answer
+                    .subject
+                    .rsplit('.')
+                    .next()
+                    .and_then(|n| n.parse().ok());
                 // Late, doubled or never asked for: nobody waits.
                 if let Some(asker) = number.and_then(|number: u64| readers.lock().remove(&number)) {
                     let _ = asker.send(answer);

@@ -45,7 +45,7 @@ impl Stream for Requests {
             let Some(message) = ready!(subscriber.poll_next_unpin(context)) else {
                 return Poll::Ready(None);
             };
-            if let Some(incoming) = take(&self.link, message) {
+            if let Some(incoming) = take(&self.link, &message) {
                 return Poll::Ready(Some(incoming));
             }
         }
@@ -75,9 +75,9 @@ async fn leave(link: Link, mut subscriber: Subscriber) {
 }
 
 /// What is asked, if it can be read and was asked where it belongs.
-fn take(link: &Link, message: Message) -> Option<Incoming> {
-    let request = link.ignored.or_count(read(link, &message))?;
-    let asker = Asker::of(&message)?;
+fn take(link: &Link, message: &Message) -> Option<Incoming> {
+    let request = link.ignored.or_count(read(link, message))?;
+    let asker = Asker::of(message)?;
     let (reply, answer) = oneshot::channel();
     let link = link.clone();
     tokio::spawn(async move {

@@ -100,7 +100,17 @@ mod tests {
         for good in ["session", "acme.session-2", "A_b"] {
             assert_eq!(good.parse::<SubjectPrefix>().unwrap().to_string(), good);
         }
-        for bad in ["", ".", "a.", "a..b", "a.*", ">", "a b", "ä", &"a".repeat(65)] {
+        for bad in [
+            "",
+            ".",
+            "a.",
+            "a..b",
+            "a.*",
+            ">",
+            "a b",
+            "ä",
+            &"a".repeat(65),
+        ] {
             assert_eq!(bad.parse::<SubjectPrefix>(), Err(InvalidPrefix), "{bad}");
         }
     }

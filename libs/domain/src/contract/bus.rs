@@ -157,7 +157,7 @@ pub async fn a_status_list_and_a_long_run_arrive(bus: Arc<dyn Bus>) {
     let bits = BusReply::List(ListBits {
         head,
         list: 0,
-        bits: (0..LIST_BYTES).map(|at| (at % 251) as u8).collect(),
+        bits: (0..=250).cycle().take(LIST_BYTES).collect(),
     });
     let mut requests = bus.requests().await.unwrap();
     let serves = async {
@@ -176,11 +176,11 @@ pub async fn a_status_list_and_a_long_run_arrive(bus: Arc<dyn Bus>) {
     };
     let mut subscriber = bus.publications().await.unwrap();
     bus.publish(&long).await.unwrap();
-    let mut heard = Vec::new();
-    while heard.len() < long.entries.len() {
+    let mut entries = Vec::new();
+    while entries.len() < long.entries.len() {
         let part = subscriber.next().await.expect("the rest");
-        assert_eq!(part.after, Seq(7 + heard.len() as u64));
-        heard.extend(part.entries);
+        assert_eq!(part.after, Seq(7 + entries.len() as u64));
+        entries.extend(part.entries);
     }
-    assert_eq!(heard, long.entries);
+    assert_eq!(entries, long.entries);
 }

@@ -279,7 +279,11 @@ pub async fn nobody_is_idle_before_every_holder_has_told((store, log): Pair) {
     assert_eq!(reap().await, [sample::session_id(2)], "expired, not idle");
     hear(1, 59).await;
     hear(7, 100).await;
-    assert_eq!(reap().await, [], "a use in the last second may not be told yet");
+    assert_eq!(
+        reap().await,
+        [],
+        "a use in the last second may not be told yet"
+    );
     granted(&log, ask(2, 1, None)).await;
     hear(1, 100).await;
     assert_eq!(reap().await, [], "the other holder may know of a use");

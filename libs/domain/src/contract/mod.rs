@@ -36,6 +36,7 @@ macro_rules! suite {
 
 pub mod bus;
 pub mod cache;
+pub mod limiter;
 pub mod log;
 pub mod sample;
 pub mod store;

@@ -156,7 +156,8 @@ impl<G: Guards> Judged<G> {
             Ok(claims) if !leased => Local::Ask(claims),
             Ok(claims) => {
                 let server_time = memory.state.server_time(now);
-                let reaped = server_time.since(memory.state.reaped_through()) <= self.reaper_lag_max;
+                let reaped =
+                    server_time.since(memory.state.reaped_through()) <= self.reaper_lag_max;
                 match judge_time(&claims, server_time) {
                     Err(refusal) => Local::Deny(refusal),
                     Ok(()) if self.kind == TokenKind::Session && !reaped => Local::Ask(claims),

@@ -59,9 +59,6 @@ pub(super) async fn touch<C: ConnectionTrait>(
     db: &C,
     change: Touch,
 ) -> Result<TouchOutcome, PortError> {
-    if let Some(heard) = change.heard {
-        leases::hear(db, heard).await?;
-    }
     // A session may be named twice, and statements name it once.
     let mut latest: HashMap<(TenantId, SessionId), Seen> = HashMap::new();
     for seen in change.seen {
@@ -73,7 +70,7 @@ pub(super) async fn touch<C: ConnectionTrait>(
     let mut ids: Vec<SessionId> = latest.keys().map(|(_, id)| *id).collect();
     ids.sort_unstable();
     ids.dedup();
-    let mut moved = 0;
+    let mut moved = Vec::new();
     for ids in ids.chunks(TOUCHED_MAX) {
         let locked = sessions::lock_active(db, ids).await?;
         let used: Vec<Session> = locked
@@ -84,8 +81,17 @@ pub(super) async fn touch<C: ConnectionTrait>(
             })
             .collect();
         moves::store_use(db, &used).await?;
-        devices::store_use(db, &used).await?;
-        moved += used.len() as u64;
+        moved.extend(used);
+    }
+    for used in moved.chunks(TOUCHED_MAX) {
+        devices::store_use(db, used).await?;
+    }
+    // Last: a grant locks the lease, too, while it holds the log's head, and must not wait for
+    // whoever waits for sessions.
+    let moved = moved.len() as u64;
+    // Locked in the order of everybody: sessions, the log's head (not needed here), leases.
+    if let Some(heard) = change.heard {
+        leases::hear(db, heard).await?;
     }
     Ok(TouchOutcome { moved })
 }

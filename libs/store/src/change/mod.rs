@@ -1,9 +1,10 @@
 //! The changes, one file each. Each runs the domain's rule on what it has locked and writes the
 //! outcome, all in the transaction (or savepoint) it is given; if it fails, the caller rolls back.
 //!
-//! Locks are taken in one order everywhere, so that no two transactions wait for each other:
-//! session rows by id first, then devices, then counters in the order of their keys, the log's
-//! head last.
+//! Locks are taken in one order everywhere, so that no two transactions wait for each other: what
+//! a start decides alone (its request, its user), session rows by id, then devices, then counters
+//! in the order of their keys, the log's head, a lease last. Where an engine finds two that do wait
+//! for each other all the same, it turns one back, and that one is tried again.
 
 mod adjust;
 mod device;

@@ -14,10 +14,9 @@ pub(super) async fn add<C: ConnectionTrait>(
     change: AddServiceKey,
 ) -> Result<ServiceKeyOutcome, PortError> {
     let key = change.key;
-    if keys::is_service_key(db, &key.hash).await? {
+    if !keys::insert_service_key(db, &key).await? {
         return Ok(ServiceKeyOutcome { added: false });
     }
-    keys::insert_service_key(db, &key).await?;
     let fact = Fact::ServiceKeyAdded { key: key.id };
     let event = event(key.created_at, key.tenant, change.actor, fact);
     events::append(db, &[event]).await?;

@@ -7,7 +7,7 @@ use session_domain::time::Timestamp;
 
 use super::end::end_all;
 use crate::counters::Tally;
-use crate::dialect::{failed, next_serial};
+use crate::dialect::{self, failed, next_serial};
 use crate::entity::idempotency_key::{ActiveModel, Entity};
 use crate::{devices, events, sessions};
 
@@ -18,6 +18,9 @@ pub(super) async fn start<C: ConnectionTrait>(
 ) -> Result<StartOutcome, PortError> {
     let draft = change.session.draft();
     // Before the limit: a repeated request that filled the last place is answered, not refused.
+    if let Some(idempotency) = &change.idempotency {
+        dialect::lock_request(db, idempotency.caller.0, &idempotency.key).await?;
+    }
     if let Some(idempotency) = &change.idempotency
         && let Some(outcome) = repeated(db, idempotency).await?
     {
@@ -87,6 +90,7 @@ async fn make_room<C: ConnectionTrait>(
         return Ok(Some(Vec::new()));
     };
     let (tenant, user) = (&draft.tenant, &draft.user);
+    dialect::lock_user(db, tenant, user).await?;
     let active = sessions::count_active(db, tenant, user).await?;
     // More than one where the limit was lowered.
     let excess = (active + 1).saturating_sub(u64::from(max.max(1)));

@@ -48,6 +48,8 @@ pub struct SmallWorld<G> {
     pub ends: usize,
     /// How many processes die, at most one.
     pub crashes: usize,
+    /// Whether the second validator's renewals are heard. The first one's never are.
+    pub renewals: bool,
     /// How many decisions are held up between their steps, at most one. Others are made at once,
     /// in every state, whatever this is.
     pub decisions: usize,
@@ -83,10 +85,10 @@ pub enum Action {
     Acknowledge(usize, u64),
     /// An end is committed, by the first API or, where that is dead, the second.
     Commit(usize),
-    /// The same is asked of the second API again.
+    /// The same is asked of the second API again, which waits for it from now on.
     Repeat(usize),
-    /// That API has read the leases for that end: it waits from now on.
-    Wait(usize, usize),
+    /// The first API has read the leases for that end: it waits from now on.
+    Wait(usize),
     /// A request with a token of what ended first arrives at that validator, and its deadline is
     /// loaded.
     Begin(usize),

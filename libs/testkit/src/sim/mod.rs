@@ -80,7 +80,8 @@ impl std::fmt::Display for Violation {
         writeln!(f, "seed {seed}, step {step}: {invariant}: {what}")?;
         write!(
             f,
-            "again: SIM_SEED={seed} cargo test -p session-testkit --test simulation every_schedule"
+            "again: SIM_SEED={seed} cargo test -p session-testkit --test simulation -- --nocapture \
+             (for a mutant, its test's name before the --)"
         )
     }
 }

@@ -11,10 +11,11 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use session_domain::ids::{SessionId, TenantId, UserId};
 use session_domain::port::ServiceKey;
 use session_domain::service_key::{KeyHash, PREFIX, Scope};
-use session_domain::token::{Claims, TokenKind};
+use session_domain::token::{Claims, Refusal, TokenKind};
 use session_domain::usecase::caller::Caller;
 use session_domain::usecase::validate::{Verdict, validate};
 
+use super::client::strike;
 use super::problem::Problem;
 use crate::app::{App, CHECK_WITHIN};
 
@@ -109,16 +110,17 @@ async fn identify(app: &App, request: &Request) -> Result<Anybody, Problem> {
         (None, None) => Err(Problem::unauthorized(false)),
         (Some(key), None) if key.starts_with(PREFIX) => {
             let found = app.ports.store.service_key(&KeyHash::of(key)).await?;
-            found
-                .map(|key| Anybody::Service(Service(key)))
-                .ok_or_else(|| Problem::unauthorized(true))
+            match found {
+                Some(key) => Ok(Anybody::Service(Service(key))),
+                None => Err(strike(app, request, Problem::unauthorized(true)).await),
+            }
         }
-        (Some(token), None) => judge(app, token, TokenKind::Access)
+        (Some(token), None) => judge(app, request, token, TokenKind::Access)
             .await
             .map(|claims| user(claims, false)),
         (None, Some(token)) => {
             check_origin(app, request)?;
-            judge(app, token, TokenKind::Session)
+            judge(app, request, token, TokenKind::Session)
                 .await
                 .map(|claims| user(claims, true))
         }
@@ -134,7 +136,12 @@ fn user(claims: Claims, by_cookie: bool) -> Anybody {
     })
 }
 
-async fn judge(app: &App, token: &str, kind: TokenKind) -> Result<Claims, Problem> {
+async fn judge(
+    app: &App,
+    request: &Request,
+    token: &str,
+    kind: TokenKind,
+) -> Result<Claims, Problem> {
     let bus = app.ports.bus.as_ref();
     match validate(
         &app.memory(),
@@ -147,7 +154,9 @@ async fn judge(app: &App, token: &str, kind: TokenKind) -> Result<Claims, Proble
     .await
     {
         Verdict::Accept(claims) => Ok(claims),
-        Verdict::Deny(_) => Err(Problem::unauthorized(true)),
+        // What was good once is no sign of somebody guessing.
+        Verdict::Deny(Refusal::Expired | Refusal::Ended) => Err(Problem::unauthorized(true)),
+        Verdict::Deny(_) => Err(strike(app, request, Problem::unauthorized(true)).await),
         Verdict::Unavailable => Err(Problem::unavailable()),
     }
 }

@@ -1,7 +1,7 @@
 //! Every code a problem may have: what programs go by, so none is ever renamed.
 
 /// The codes, with when each is answered.
-pub(super) const CODES: [(&str, &str); 21] = [
+pub(super) const CODES: [(&str, &str); 22] = [
     (
         "absolute_end_reached",
         "409: the session lasts until its absolute end already",
@@ -58,6 +58,10 @@ pub(super) const CODES: [(&str, &str); 21] = [
         "403: this is for service keys that aren't tied to a tenant",
     ),
     ("too_large", "413: the body is larger than 64 KiB"),
+    (
+        "too_many_requests",
+        "429: too many invalid credentials from this address; see `Retry-After`",
+    ),
     (
         "unavailable",
         "503: something this needs is not available right now; see `Retry-After`",

@@ -3,6 +3,7 @@
 mod admin;
 mod body;
 mod caller;
+mod client;
 mod codes;
 pub mod cookie;
 mod cursor;

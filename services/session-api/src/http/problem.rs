@@ -2,15 +2,16 @@
 //! nothing of our insides. The one place where errors become answers.
 
 use std::fmt;
+use std::time::Duration;
 
 use poem::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use poem::http::{HeaderValue, StatusCode};
+use poem::http::{HeaderName, HeaderValue, StatusCode};
 use poem::{IntoResponse, Response};
 use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
 use poem_openapi::types::Type;
 use poem_openapi::{ApiResponse, Object};
 use serde::Serialize;
-use session_domain::port::PortError;
+use session_domain::port::{Budget, PortError};
 
 use super::codes;
 
@@ -57,6 +58,7 @@ pub struct Problem {
     errors: Vec<FieldError>,
     challenge: Option<&'static str>,
     retry_after: Option<u32>,
+    limit: Option<Budget>,
 }
 
 impl Problem {
@@ -69,6 +71,7 @@ impl Problem {
             errors: Vec::new(),
             challenge: None,
             retry_after: None,
+            limit: None,
         }
     }
 
@@ -183,6 +186,18 @@ impl Problem {
         )
     }
 
+    /// 429: too many, for now.
+    pub fn too_many(budget: &Budget, retry_after: Duration) -> Self {
+        let detail = "Too many invalid credentials came from this address. Try again later.";
+        // Rounded up: whoever comes back then finds a new budget.
+        let seconds = u32::try_from(retry_after.as_secs() + 1).unwrap_or(u32::MAX);
+        Self {
+            retry_after: Some(seconds),
+            limit: Some(*budget),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail)
+        }
+    }
+
     /// 503: something we need isn't there right now.
     pub fn unavailable() -> Self {
         let detail = "Something this needs is not available right now. Try again shortly.";
@@ -250,6 +265,17 @@ impl Problem {
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let (Some(budget), Some(seconds)) = (self.limit, self.retry_after) {
+            // draft-ietf-httpapi-ratelimit-headers.
+            let (name, amount) = (budget.name, budget.amount);
+            let policy = format!("\"{name}\";q={amount};w={}", budget.window.as_secs());
+            let state = format!("\"{name}\";r=0;t={seconds}");
+            for (field, value) in [("ratelimit-policy", policy), ("ratelimit", state)] {
+                if let Ok(value) = HeaderValue::try_from(value) {
+                    headers.insert(HeaderName::from_static(field), value);
+                }
+            }
         }
         response
     }

@@ -82,7 +82,8 @@ impl Authz {
         );
         match verdict.await {
             Verdict::Accept(claims) => {
-                self.activity.note(&claims.tenant, claims.session, || self.now());
+                self.activity
+                    .note(&claims.tenant, claims.session, || self.now());
                 Ok((claims, convention))
             }
             Verdict::Deny(refusal) => Err(Denial::Refused(refusal)),

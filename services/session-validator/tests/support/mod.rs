@@ -21,9 +21,7 @@ use session_domain::port::{
     Clock, End, Entropy, Fence, SessionStore, Start, StartOutcome, Targets, Why,
 };
 use session_domain::secret::{Credential, Secret256};
-use session_domain::session::{
-    Authentication, EndReason, NewSession, RefreshState, Session,
-};
+use session_domain::session::{Authentication, EndReason, NewSession, RefreshState, Session};
 use session_domain::usecase::fence::{FenceKeeper, FencePorts};
 use session_domain::usecase::issue::issue;
 use session_domain::usecase::ready_keys::{ReadyKeysPorts, ready_keys};
@@ -136,7 +134,13 @@ impl Authority {
             panic!("not started: {outcome:?}");
         };
         let policy = SessionPolicy::new(ISSUER.into());
-        let issued = issue(self.signer.as_ref(), &self.refresh, &policy, &session, &seed);
+        let issued = issue(
+            self.signer.as_ref(),
+            &self.refresh,
+            &policy,
+            &session,
+            &seed,
+        );
         (session.id, issued.expect("tokens").access_token)
     }
 
@@ -213,7 +217,9 @@ impl Validator {
                 if event["validator"].is_string() && event["private"].is_string() {
                     let _ = said.send(event);
                 }
-                kept.lock().expect("the log").push_str(&format!("{line}\n"));
+                let mut log = kept.lock().expect("the log");
+                log.push_str(&line);
+                log.push('\n');
             }
         });
         let Ok(event) = listening.recv_timeout(PATIENCE) else {

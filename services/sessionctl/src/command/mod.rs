@@ -52,14 +52,13 @@ pub async fn execute(
 }
 
 /// What is shown of sessions in lists.
-const SESSION_COLUMNS: [Column; 7] = [
+const SESSION_COLUMNS: [Column; 6] = [
     ("ID", "/id"),
     ("STATUS", "/status"),
     ("DEVICE", "/device/label"),
     ("ADDRESS", "/network/ip"),
     ("COUNTRY", "/network/country"),
     ("LAST SEEN", "/last_seen_at"),
-    ("EXPIRES", "/expires_at"),
 ];
 
 /// How many sessions the API gives to a page at most.

@@ -52,7 +52,10 @@ fn answers() -> Vec<Answer> {
         Some(BusReply::Snapshot(Snapshot {
             head: HEAD,
             keys: vec![key()],
-            floors: vec![(None, Serial(3)), (Some("acme".parse().unwrap()), Serial(4))],
+            floors: vec![
+                (None, Serial(3)),
+                (Some("acme".parse().unwrap()), Serial(4)),
+            ],
             lists: vec![0, 9],
         })),
         Some(BusReply::List(ListBits {
@@ -84,7 +87,9 @@ fn what_is_written_is_read() {
 
 #[test]
 fn a_list_stays_about_as_long_as_its_bits() {
-    let list = answers().into_iter().find(|answer| matches!(answer, Some(BusReply::List(_))));
+    let list = answers()
+        .into_iter()
+        .find(|answer| matches!(answer, Some(BusReply::List(_))));
     let message = encode_answer(list.unwrap()).unwrap();
     assert!((LIST_BYTES..LIST_BYTES + 64).contains(&message.len()));
 }
@@ -156,14 +161,17 @@ fn anything() -> impl Strategy<Value = Vec<u8>> {
         bytes.insert(0, VERSION);
         bytes
     });
-    let bitten = (0..answers().len(), any::<prop::sample::Index>(), any::<u8>()).prop_map(
-        |(which, place, byte)| {
+    let bitten = (
+        0..answers().len(),
+        any::<prop::sample::Index>(),
+        any::<u8>(),
+    )
+        .prop_map(|(which, place, byte)| {
             let mut message = encode(&answers()[which]).unwrap().to_vec();
             let place = place.index(message.len());
             message[place] = byte;
             message
-        },
-    );
+        });
     let cut = (0..answers().len(), any::<prop::sample::Index>()).prop_map(|(which, place)| {
         let message = encode(&answers()[which]).unwrap();
         message[..place.index(message.len())].to_vec()

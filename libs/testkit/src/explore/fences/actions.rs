@@ -3,15 +3,17 @@
 use session_domain::contract::sample::START;
 use session_domain::ids::Seq;
 use session_domain::revocation::{
-    FenceId, Fences, FencesAction, FollowerAction, Grant, GrantReply, GrantRequest, Guards, Head, Lease,
-    Publication,
+    FenceId, Fences, FencesAction, FollowerAction, Grant, GrantReply, GrantRequest, Guards, Head,
+    Lease, Publication,
 };
 use session_domain::secret::Secret256;
 use session_domain::token::TokenKind;
 use session_domain::usecase::validate::{Begun, Local};
 
 use super::people::{Person, Row, Stopped, TENANTS, memory, requirements};
-use super::{Action, Decision, EPOCH, Kept, LEASE, Progress, START_OF_TIME, SmallWorld, State, granted};
+use super::{
+    Action, Decision, EPOCH, Kept, LEASE, Progress, START_OF_TIME, SmallWorld, State, granted,
+};
 
 impl<G: Guards> SmallWorld<G> {
     pub(super) fn possible(&self, state: &State<G>) -> Vec<Action> {
@@ -23,7 +25,8 @@ impl<G: Guards> SmallWorld<G> {
             all.push(Action::Join);
         }
         // Where nobody waits, a crash is the same as never having been asked.
-        let busy = |end: &[Progress; 2]| matches!(end[0], Progress::Committed | Progress::Waiting(_));
+        let busy =
+            |end: &[Progress; 2]| matches!(end[0], Progress::Committed | Progress::Waiting(_));
         if self.crashes > 0 && !state.crashed && state.ends.iter().any(busy) {
             all.push(Action::Crash);
         }
@@ -46,10 +49,7 @@ impl<G: Guards> SmallWorld<G> {
                 all.push(Action::Repeat(end));
             }
             if first == Progress::Committed && !state.crashed {
-                all.push(Action::Wait(end, 0));
-            }
-            if second == Progress::Committed {
-                all.push(Action::Wait(end, 1));
+                all.push(Action::Wait(end));
             }
         }
         match state.decision {
@@ -64,12 +64,12 @@ impl<G: Guards> SmallWorld<G> {
         match action {
             Action::Tick => {
                 state.now = state.now.plus(self.step);
-                (0..state.people.len()).for_each(|validator| poll(state, validator));
+                (0..state.people.len()).for_each(|validator| poll(state, validator, self.renewals));
             }
             Action::Join => {
                 let number = state.people.len();
                 state.people.push(Kept::new(Person::new(number)));
-                poll(state, number);
+                poll(state, number, self.renewals);
             }
             Action::Crash => {
                 state.crashed = true;
@@ -95,7 +95,7 @@ impl<G: Guards> SmallWorld<G> {
                 state.asked[validator].joined = Some(state.snapshot());
             }
             Action::Granted(_) | Action::Joined(_) | Action::Fetch(_) | Action::Hear(..) => {
-                arrive(state, action);
+                arrive(state, action, self.renewals);
             }
             Action::Acknowledge(validator, seq) => {
                 state.acknowledged.remove(&(validator, seq));
@@ -110,13 +110,13 @@ impl<G: Guards> SmallWorld<G> {
                 state.ends[end][0] = Progress::Committed;
             }
             Action::Repeat(end) => {
-                state.ends[end][1] = if G::EARLIER_END_AWAITED {
-                    Progress::Committed
+                if G::EARLIER_END_AWAITED {
+                    wait(state, end, 1);
                 } else {
-                    Progress::Answered
-                };
+                    state.ends[end][1] = Progress::Answered;
+                }
             }
-            Action::Wait(end, api) => wait(state, end, api),
+            Action::Wait(end) => wait(state, end, 0),
             Action::Begin(_) | Action::Judge | Action::Answer => decide(state, action),
         }
         poll_fences(state);
@@ -147,7 +147,7 @@ fn possible_of<G: Guards>(state: &State<G>, validator: usize, all: &mut Vec<Acti
 }
 
 /// Something reaches a validator.
-fn arrive<G: Guards>(state: &mut State<G>, action: Action) {
+fn arrive<G: Guards>(state: &mut State<G>, action: Action, renewals: bool) {
     let now = state.now;
     let validator = match action {
         Action::Granted(validator) => {
@@ -188,7 +188,7 @@ fn arrive<G: Guards>(state: &mut State<G>, action: Action) {
         }
         _ => return,
     };
-    poll(state, validator);
+    poll(state, validator, renewals);
 }
 
 fn remember<G: Guards>(person: &mut Person<G>, grant: &Grant) {
@@ -200,7 +200,7 @@ fn remember<G: Guards>(person: &mut Person<G>, grant: &Grant) {
 }
 
 /// Has a follower say what is due, and does it.
-fn poll<G: Guards>(state: &mut State<G>, validator: usize) {
+fn poll<G: Guards>(state: &mut State<G>, validator: usize, renewals: bool) {
     let now = state.now;
     let actions = state.change_person(validator, |person| {
         let actions = person.follower.poll(now);
@@ -211,13 +211,12 @@ fn poll<G: Guards>(state: &mut State<G>, validator: usize) {
         }
         actions
     });
-    let settled = state.leases.contains_key(&0);
     for action in actions {
         let asked = &mut state.asked[validator];
         match action {
             FollowerAction::RequestGrant(request) => {
-                // The first validator asks once.
-                if validator > 0 || !settled {
+                let first = !state.leases.contains_key(&validator);
+                if first || (renewals && validator > 0) {
                     asked.grant = Some(request);
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use poem::Request;
 use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
@@ -11,6 +12,7 @@ use session_domain::usecase::refresh::{RefreshError, refresh};
 use super::credentials::Credentials;
 use crate::app::App;
 use crate::http::body::Body;
+use crate::http::client::strike;
 use crate::http::problem::Problem;
 use crate::http::tags::Tag;
 use crate::http::view::SessionView;
@@ -43,10 +45,17 @@ impl Refresh {
     async fn refresh(
         &self,
         app: Data<&Arc<App>>,
+        request: &Request,
         body: Body<RefreshSession>,
     ) -> Result<Json<Credentials>, Problem> {
-        let refreshed =
-            refresh(&app.refresh_ports(), &app.policy, &body.value.refresh_token).await?;
+        let token = &body.value.refresh_token;
+        let refreshed = match refresh(&app.refresh_ports(), &app.policy, token).await {
+            Ok(refreshed) => refreshed,
+            Err(error @ RefreshError::Unknown) => {
+                return Err(strike(&app, request, error.into()).await);
+            }
+            Err(error) => return Err(error.into()),
+        };
         let current = Some(refreshed.session.id);
         let view = SessionView::new(refreshed.session, current);
         Ok(Json(Credentials::new(view, &refreshed.issued)))

@@ -1,0 +1,11 @@
+//! The contracts of the store and of the log, on PostgreSQL.
+
+mod support;
+
+mod store {
+    session_domain::session_store_contract!(super::support::postgres::pair);
+}
+
+mod log {
+    session_domain::revocation_log_contract!(super::support::postgres::pair);
+}
