@@ -199,10 +199,17 @@ async fn expect(request: RequestBuilder, status: u16, code: &str, what: &str) {
     assert_eq!(body["code"], code, "{what}");
 }
 
+/// One that answers each of many invalid credentials for what it is.
+fn start(dir: &std::path::Path) -> Instance {
+    Instance::start_with(dir, |command| {
+        command.env("SESSION_LIMIT__INVALID_CREDENTIALS_PER_MINUTE", "1000000");
+    })
+}
+
 #[tokio::test]
 async fn every_operation_is_in_the_table_and_the_document_says_the_same() {
     let dir = tempfile::tempdir().unwrap();
-    let instance = Instance::start(dir.path());
+    let instance = start(dir.path());
     let mut table = table();
     let mut exceptions = BTreeMap::from(EXCEPTIONS);
     for operation in operations(&instance).await {
@@ -227,7 +234,7 @@ async fn every_operation_is_in_the_table_and_the_document_says_the_same() {
 #[tokio::test]
 async fn every_operation_is_refused_without_rights() {
     let dir = tempfile::tempdir().unwrap();
-    let instance = Instance::start(dir.path());
+    let instance = start(dir.path());
     let credentials = Credentials::new(&instance).await;
     let table = table();
     for operation in operations(&instance).await {
@@ -335,7 +342,7 @@ async fn refuses_bad_credentials(
 #[tokio::test]
 async fn every_operation_is_carried_out_with_rights() {
     let dir = tempfile::tempdir().unwrap();
-    let instance = Instance::start(dir.path());
+    let instance = start(dir.path());
     let table = table();
     for operation in operations(&instance).await {
         let Some((callers, body)) = table.get(operation.id.as_str()) else {

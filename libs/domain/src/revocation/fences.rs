@@ -4,7 +4,7 @@
 #[cfg(any(test, feature = "contract"))]
 mod fork;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -57,7 +57,8 @@ struct Sighting {
 #[derive(Debug, Clone, Default)]
 pub struct Fences<G = AllGuards> {
     waits: BTreeMap<FenceId, Wait>,
-    sightings: HashMap<InstanceId, Sighting>,
+    /// In order, so that a simulation of it is the same every time.
+    sightings: BTreeMap<InstanceId, Sighting>,
     last: u64,
     guards: PhantomData<G>,
 }

@@ -240,7 +240,7 @@ impl<G: Guards> Follower<G> {
                 }
             }
             Phase::Following { epoch } if *epoch == publication.epoch => {
-                self.take(now, publication)
+                self.take(now, publication);
             }
             // Another history: the next grant tells which one is true.
             Phase::Following { .. } => {}
@@ -307,7 +307,7 @@ impl<G: Guards> Follower<G> {
             Duration::ZERO
         };
         let from = if G::RECKONED_FROM_ASKING { asked } else { now };
-        from.plus(lease - error)
+        from.plus(lease.saturating_sub(error))
     }
 
     /// Lets every candidate count whose head is applied.

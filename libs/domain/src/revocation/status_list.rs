@@ -103,7 +103,9 @@ mod tests {
         #[test]
         fn exactly_the_ended_are_ended(ended in proptest::collection::hash_set(0..LIST_SERIALS, 0..50), probe in 0..LIST_SERIALS) {
             let list = StatusList::new();
-            ended.iter().for_each(|&index| list.end(index));
+            for &index in &ended {
+                list.end(index);
+            }
             let copy = StatusList::new();
             copy.merge(&list.to_bytes());
             let all: HashSet<u32> = ended.iter().copied().chain([probe]).collect();

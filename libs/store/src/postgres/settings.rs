@@ -79,7 +79,7 @@ impl PostgresUrl {
             // What the locks and the retries were thought out for, whatever a server's default is.
             (
                 "default_transaction_isolation",
-                "read\\ committed".to_owned(),
+                "read committed".to_owned(),
             ),
             ("statement_timeout", millis(options.statement_timeout)),
             ("lock_timeout", millis(options.lock_timeout)),

@@ -112,7 +112,7 @@ enum Progress {
 enum Decision<G> {
     None,
     Begun(usize, Begun<G>),
-    Judged(usize, Judged<G>),
+    Judged(usize, Box<Judged<G>>),
     Over(usize, bool),
 }
 
@@ -204,7 +204,7 @@ impl<G: Guards> State<G> {
     }
 
     fn publication(&self, after: u64, limit: usize) -> Publication {
-        let entries = self.entries.iter().skip(after as usize).take(limit);
+        let entries = self.entries.iter().skip(place(after)).take(limit);
         Publication {
             epoch: EPOCH,
             after: Seq(after),
@@ -339,6 +339,10 @@ impl<G: Guards> Model for SmallWorld<G> {
         }
         None
     }
+}
+
+fn place(after: u64) -> usize {
+    usize::try_from(after).expect("a log that fits into memory")
 }
 
 fn granted(reply: &GrantReply) -> Option<&session_domain::revocation::Grant> {

@@ -130,7 +130,7 @@ impl<G: Guards> World<G> {
         self.after(span, Event::Commit(work));
     }
 
-    pub fn on_commit(&mut self, work: Work) {
+    pub fn on_commit(&mut self, work: &Work) {
         let Call { api, id, operation } = work.call.clone();
         let aborted = !self.apis[api].alive && self.rng.chance(500);
         if !aborted {

@@ -286,9 +286,9 @@ impl<G: Guards> World<G> {
             boot: self.validator_time(validator),
             wall: process.clock.wall(self.now),
         };
-        let state = std::sync::Arc::clone(&process.state);
+        let known = std::sync::Arc::clone(&process.state);
         let memory = Memory {
-            state: &state,
+            state: &known,
             verifier: &Reader,
             clock: &moment,
         };

@@ -105,6 +105,11 @@ pub struct Database {
     queue: VecDeque<Work>,
 }
 
+/// How many entries there are up to that number.
+pub(super) fn place(seq: Seq) -> usize {
+    usize::try_from(seq.0).expect("a log that fits into memory")
+}
+
 /// The tenant of a user.
 pub fn tenant_of(user: u64) -> TenantId {
     sample::tenant(if user.is_multiple_of(3) {
@@ -169,7 +174,7 @@ impl Database {
 
     /// The entries after `after`.
     pub fn publication(&self, after: Seq, limit: usize) -> Publication {
-        let entries = self.entries.iter().skip(after.0 as usize).take(limit);
+        let entries = self.entries.iter().skip(place(after)).take(limit);
         Publication {
             epoch: self.epoch,
             after,
@@ -218,10 +223,10 @@ impl Database {
     }
 
     /// Finishes an operation: what it changes is there for all from now on.
-    pub fn commit<G: Guards>(&mut self, work: Work, wall: Timestamp) -> Answer {
+    pub fn commit<G: Guards>(&mut self, work: &Work, wall: Timestamp) -> Answer {
         match work.call.operation {
             Operation::Bus(ref request) => {
-                Answer::Bus(self.serve::<G>(&work, request.clone(), wall))
+                Answer::Bus(self.serve::<G>(work, request.clone(), wall))
             }
             Operation::Leases => Answer::Leases(self.all_leases()),
             Operation::Entry(seq) => Answer::Entries(self.publication(Seq(seq.0 - 1), 1)),
@@ -291,8 +296,7 @@ impl Database {
     pub fn locks<G: Guards>(operation: &Operation) -> bool {
         match operation {
             Operation::Bus(BusRequest::Grant(_)) => G::HEAD_LOCKED_AT_GRANT,
-            Operation::Change(Change::Start(_)) => false,
-            Operation::Change(_) => true,
+            Operation::Change(change) => !matches!(change, Change::Start(_)),
             Operation::Bus(_) | Operation::Leases | Operation::Entry(_) | Operation::Forget(..) => {
                 false
             }

@@ -105,7 +105,7 @@ pub enum Answer {
 }
 
 /// What breaks.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub enum Fault {
     /// Links are cut between these, for so long. `None` stands for all of them.
     Cut {

@@ -92,9 +92,9 @@ impl std::fmt::Display for Violation {
 /// The first violation, with what led to it.
 pub fn run<G: Guards>(seed: u64) -> Result<Stats, Box<Violation>> {
     // Accounts are written only where somebody will read them.
-    world::World::<G>::new(seed, false).run().or_else(|_| {
+    world::World::<G>::new(seed, false).run().map_err(|_| {
         let again = world::World::<G>::new(seed, true).run();
-        Err(again.expect_err("the same seed is the same schedule"))
+        again.expect_err("the same seed is the same schedule")
     })
 }
 

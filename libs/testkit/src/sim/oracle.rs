@@ -8,7 +8,7 @@ use session_domain::session::Status;
 use session_domain::usecase::validate::Local;
 
 use super::client::Wish;
-use super::database::key_of;
+use super::database::{key_of, place};
 use super::event::{Promise, SessionNumber, ValidatorId};
 use super::world::World;
 
@@ -129,7 +129,7 @@ impl<G: Guards> World<G> {
     }
 
     fn check_applied(&mut self, validator: ValidatorId, applied: Seq) {
-        let count = applied.0 as usize;
+        let count = place(applied);
         if count > self.database.entries.len() {
             let what = format!("validator {validator} has applied {applied}, which isn't there");
             return self.violate("I3", what);

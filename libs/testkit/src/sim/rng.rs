@@ -36,6 +36,10 @@ impl Rng {
     }
 
     /// An index of something `length` long.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "what is below a `usize` fits into one"
+    )]
     pub const fn index(&mut self, length: usize) -> usize {
         self.below(length as u64) as usize
     }

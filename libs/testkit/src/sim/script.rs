@@ -13,6 +13,10 @@ use super::{MICRO, MILLI, Nanos, SECOND};
 
 /// A schedule.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a misfortune of its own"
+)]
 pub(super) struct Script {
     pub lease: Duration,
     pub apis: usize,

@@ -172,7 +172,7 @@ impl<G: Guards> World<G> {
                 std::time::Duration::ZERO
             };
             let from = if G::RECKONED_FROM_ASKING { asked } else { now };
-            let end = from.plus(grant.lease - error);
+            let end = from.plus(grant.lease.saturating_sub(error));
             process.leases.push((end, grant.head));
         }
     }

@@ -101,25 +101,25 @@ impl<G: Guards> World<G> {
             self.stats.events += 1;
             self.handle(event);
             if let Some((invariant, what)) = self.violation.take() {
-                return Err(self.report(invariant, what));
+                return Err(Box::new(self.report(invariant, what)));
             }
         }
         self.check_liveness();
         match self.violation.take() {
-            Some((invariant, what)) => Err(self.report(invariant, what)),
+            Some((invariant, what)) => Err(Box::new(self.report(invariant, what))),
             None => Ok(self.stats.clone()),
         }
     }
 
-    fn report(&mut self, invariant: &'static str, what: String) -> Box<Violation> {
+    fn report(&mut self, invariant: &'static str, what: String) -> Violation {
         let keep = self.trace.len().saturating_sub(TRACE_LENGTH);
-        Box::new(Violation {
+        Violation {
             invariant,
             what,
             seed: self.seed,
             step: self.step,
             trace: self.trace.split_off(keep),
-        })
+        }
     }
 
     /// Makes something happen later.
@@ -177,7 +177,7 @@ impl<G: Guards> World<G> {
             Event::WakeValidator(validator) => self.on_wake_validator(validator),
             Event::WakeApi(api) => self.on_wake_api(api),
             Event::Start(call) => self.on_start(call),
-            Event::Commit(work) => self.on_commit(work),
+            Event::Commit(work) => self.on_commit(&work),
             Event::Answer { api, id, result } => self.on_answer(api, id, result),
             Event::Send(op) => self.on_send(op),
             Event::Probe(probe) => self.on_probe(probe),

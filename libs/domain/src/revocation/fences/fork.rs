@@ -16,9 +16,7 @@ impl<G> Hash for Fences<G> {
                 over.hash(hasher);
             }
         }
-        let mut sightings: Vec<_> = self.sightings.iter().collect();
-        sightings.sort_unstable_by_key(|(instance, _)| **instance);
-        for (instance, sighting) in sightings {
+        for (instance, sighting) in &self.sightings {
             (instance, sighting.counter, sighting.since, sighting.over).hash(hasher);
         }
     }

@@ -12,6 +12,7 @@ use crate::revocation::StatusList;
 impl RevocationState {
     /// The same knowledge, sharing nothing that can change with this one. Costs a copy of every
     /// list.
+    #[must_use]
     pub fn fork(&self) -> Self {
         let copy = |list: &Arc<StatusList>| {
             let fresh = StatusList::new();

@@ -194,7 +194,7 @@ fn arrive<G: Guards>(state: &mut State<G>, action: Action, renewals: bool) {
 fn remember<G: Guards>(person: &mut Person<G>, grant: &Grant) {
     let asked = person.times.iter().find(|(of, _)| *of == grant.counter);
     if let Some((_, asked)) = asked {
-        let end = asked.plus(grant.lease - grant.lease / 1_000);
+        let end = asked.plus(grant.lease / 1_000 * 999);
         person.grants.push((end, grant.head.seq));
     }
 }
@@ -263,7 +263,7 @@ fn write_grant<G: Guards>(state: &mut State<G>, validator: usize) {
             head: epoch_head,
         }
     } else {
-        let secret = Secret256([validator as u8 + 1; 32]);
+        let secret = Secret256([if validator == 0 { 1 } else { 2 }; 32]);
         let lease = Lease {
             instance,
             counter,
@@ -362,7 +362,7 @@ fn decide<G: Guards>(state: &mut State<G>, action: Action) {
         Decision::None => Decision::Begun(of, Begun::begin(&memory)),
         Decision::Begun(_, begun) => {
             let judged = begun.judge(&memory, TENANTS[0], TokenKind::Session, &requirements());
-            Decision::Judged(of, judged)
+            Decision::Judged(of, Box::new(judged))
         }
         Decision::Judged(_, judged) => {
             Decision::Over(of, matches!(judged.answer(&memory), Local::Accept(_)))
