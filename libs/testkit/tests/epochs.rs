@@ -65,13 +65,13 @@ fn an_old_list_revives<G: Guards>() -> bool {
         bits: bits.to_vec(),
     };
     let old = list(head(1, 3), &[0b0000_0010]);
-    join(&mut follower, head(1, 3));
+    join(&mut follower, NOW, head(1, 3));
     follower.on_list(NOW, &old);
 
     let later = NOW.plus(L / 2);
     let counter = ask(&mut follower, later);
     follower.on_grant_reply(later, GrantReply::Rejoin { counter });
-    join(&mut follower, head(2, 5));
+    join(&mut follower, later, head(2, 5));
     follower.on_list(later, &old);
     let leased = later < state.deadline();
     leased && state.standing(&tenant("a"), Serial(2)) == Standing::Live
@@ -86,8 +86,8 @@ fn ask<G: Guards>(follower: &mut Follower<G>, now: BootInstant) -> u64 {
     counter.expect("a follower that is due asks")
 }
 
-fn join<G: Guards>(follower: &mut Follower<G>, head: Head) {
-    let counter = ask(follower, NOW.plus(L / 2));
+fn join<G: Guards>(follower: &mut Follower<G>, now: BootInstant, head: Head) {
+    let counter = ask(follower, now);
     let grant = Grant {
         counter,
         head,
@@ -96,14 +96,14 @@ fn join<G: Guards>(follower: &mut Follower<G>, head: Head) {
         reaped_through: Timestamp::from_unix_seconds(1),
         secret: SECRET,
     };
-    follower.on_grant_reply(NOW, GrantReply::Granted(grant));
+    follower.on_grant_reply(now, GrantReply::Granted(grant));
     let snapshot = Snapshot {
         head,
         keys: vec![],
         floors: vec![],
         lists: vec![0],
     };
-    follower.on_snapshot(NOW, &snapshot);
+    follower.on_snapshot(now, &snapshot);
 }
 
 #[test]

@@ -1,11 +1,21 @@
 //! What an operator decides about the API.
 
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use session_bus::NatsConfig;
+use session_device::{DESKTOP_LABEL, DESKTOP_PATTERNS};
 use session_domain::policy::SessionPolicy;
 use session_domain::port::{Eviction, SessionLimit};
-use session_runtime::config::{Mistaken, Reader, origin};
+use session_domain::secret::Credential;
+use session_domain::service_key;
+use session_runtime::config::{DatabaseLink, Mistaken, NatsLink, Reader, origin};
+use session_runtime::shutdown::Timing;
+use session_runtime::telemetry::LogConfig;
+use session_store::{PostgresOptions, PostgresUrl};
 
 /// The decisions, with the names that depend on where the process ended up listening.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +123,224 @@ impl Settings {
             invalid_credentials_per_minute: self.invalid_credentials_per_minute,
         }
     }
+}
+
+/// The decisions of an API that runs as a process of its own.
+#[derive(Debug)]
+pub struct Process {
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// Where health and metrics are.
+    pub private: SocketAddr,
+    /// Where the truth is.
+    pub database: Database,
+    /// How the other processes are reached.
+    pub nats: NatsConfig,
+    /// Where the keys are that stay out of the database.
+    pub secrets: PathBuf,
+    /// The service key to accept from the first moment on.
+    pub bootstrap_key: Option<Credential>,
+    /// How devices and places are told apart.
+    pub devices: Devices,
+    /// The API's own decisions.
+    pub settings: Settings,
+    /// What is logged.
+    pub log: LogConfig,
+    /// How the process stops.
+    pub shutdown: Timing,
+}
+
+impl Process {
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// The mistakes have been noted.
+    pub fn read(reader: &mut Reader) -> Result<Self, Mistaken> {
+        let mut listen = |name, doc, default| reader.value(name).doc(doc).default(default).parse();
+        let public = listen("api.listen", "Where the API listens.", "127.0.0.1:8080");
+        let private = listen(
+            "private.listen",
+            "Where health and metrics are.",
+            "127.0.0.1:9090",
+        );
+        let database = Database::read(reader);
+        let nats = NatsLink::read(reader, "_INBOX_api");
+        let secrets = reader
+            .value("secrets.dir")
+            .doc("The folder with the keys that seal signing keys and derive refresh tokens; the same for every replica. Made, with new keys, where there is none.")
+            .example("/var/lib/session/secrets")
+            .parse_with(path);
+        let bootstrap_key = bootstrap_key(
+            reader,
+            "A service key to accept, `ssk_` and at least 43 letters or digits; `session-api add-service-key` makes others.",
+        );
+        let devices = Devices::read(reader);
+        let settings = Settings::read(reader);
+        let log = LogConfig::read(reader);
+        let shutdown = Timing::read(reader);
+        for other in ["data_dir", "grpc", "reaper", "validator"] {
+            reader.leave_alone(other);
+        }
+        let nats = nats?;
+        Ok(Self {
+            listen: public?,
+            private: private?,
+            database: database?,
+            nats: NatsConfig {
+                prefix: nats.prefix,
+                inbox: nats.inbox,
+                credentials_file: nats.credentials_file,
+                nkey_file: nats.nkey_file,
+                ca_file: nats.ca_file,
+                require_tls: nats.require_tls,
+                ..NatsConfig::new(nats.servers, "api")
+            },
+            secrets: secrets?,
+            bootstrap_key: bootstrap_key?,
+            devices: devices?,
+            settings: settings?,
+            log: log?,
+            shutdown: shutdown?,
+        })
+    }
+}
+
+/// Which database, and how it is used.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// Where it is.
+    pub url: PostgresUrl,
+    /// How it is used.
+    pub options: PostgresOptions,
+}
+
+impl Database {
+    /// Reads the section `database`.
+    ///
+    /// # Errors
+    /// The mistakes have been noted.
+    pub fn read(reader: &mut Reader) -> Result<Self, Mistaken> {
+        let link = DatabaseLink::read(reader)?;
+        let options = PostgresOptions {
+            connections_max: link.connections_max,
+            connection_timeout: link.connection_timeout,
+            ..PostgresOptions::default()
+        };
+        Ok(Self {
+            url: link.url,
+            options,
+        })
+    }
+
+    /// Reads it alone, for a command that needs nothing else of the process's settings.
+    ///
+    /// # Errors
+    /// The mistakes have been noted.
+    pub fn alone(reader: &mut Reader) -> Result<Self, Mistaken> {
+        for other in [
+            "activity",
+            "api",
+            "bootstrap_key",
+            "data_dir",
+            "device",
+            "geoip",
+            "grpc",
+            "issuer",
+            "lease",
+            "log",
+            "nats",
+            "origins",
+            "private",
+            "reaper",
+            "secrets",
+            "session",
+            "shutdown",
+            "token",
+            "validator",
+        ] {
+            reader.leave_alone(other);
+        }
+        Self::read(reader)
+    }
+}
+
+/// How devices and places are told apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Devices {
+    /// What desktop applications that show web pages are called.
+    pub desktop_label: String,
+    /// What the user agents of their web views contain.
+    pub desktop_patterns: Vec<String>,
+    /// Where the GeoIP City database is.
+    pub geoip_city: Option<PathBuf>,
+    /// Where the GeoIP ASN database is.
+    pub geoip_asn: Option<PathBuf>,
+    /// How often to look whether they were replaced.
+    pub geoip_reload: Duration,
+}
+
+impl Devices {
+    /// Reads the sections `device` and `geoip`.
+    ///
+    /// # Errors
+    /// The mistakes have been noted.
+    pub fn read(reader: &mut Reader) -> Result<Self, Mistaken> {
+        let desktop_label = reader
+            .value("device.desktop_label")
+            .doc("What desktop applications that show web pages are called.")
+            .default(DESKTOP_LABEL)
+            .parse();
+        let desktop_patterns = reader
+            .value("device.desktop_patterns")
+            .doc("Texts that the user agents of their web views contain, in any case of letters.")
+            .default(&DESKTOP_PATTERNS.join(","))
+            .list();
+        let mut file = |name, doc| reader.value(name).doc(doc).optional_with(path);
+        let geoip_city = file(
+            "geoip.city",
+            "A City database in MaxMind's format; without one, places are unknown.",
+        );
+        let geoip_asn = file(
+            "geoip.asn",
+            "An ASN database in MaxMind's format; without one, networks are unknown.",
+        );
+        let geoip_reload = reader
+            .value("geoip.reload")
+            .doc("How often to look whether a database was replaced. A damaged one is not taken.")
+            .default("1m")
+            .duration_within("1s", "1d");
+        Ok(Self {
+            desktop_label: desktop_label?,
+            desktop_patterns: desktop_patterns?,
+            geoip_city: geoip_city?,
+            geoip_asn: geoip_asn?,
+            geoip_reload: geoip_reload?,
+        })
+    }
+}
+
+/// Reads `bootstrap_key`, a service key to accept from the first moment on.
+///
+/// # Errors
+/// The mistake has been noted.
+pub fn bootstrap_key(
+    reader: &mut Reader,
+    doc: &'static str,
+) -> Result<Option<Credential>, Mistaken> {
+    reader
+        .value("bootstrap_key")
+        .doc(doc)
+        .secret()
+        .optional_with(|text| {
+            let strong = service_key::is_well_formed(text);
+            strong
+                .then(|| Credential::new(text.to_owned()))
+                .ok_or("must be `ssk_` and at least 43 letters or digits")
+        })
+}
+
+fn path(text: &str) -> Result<PathBuf, Infallible> {
+    Ok(PathBuf::from(text))
 }
 
 fn policy(reader: &mut Reader) -> Result<SessionPolicy, Mistaken> {

@@ -1,45 +1,16 @@
 //! `session-reaper`: ends sessions whose time is over. Validators learn of each end through the
 //! revocation log, like of any other.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod config;
 
+use std::sync::Arc;
+
+use session_domain::ids::Seq;
 use session_domain::port::{Clock, Fence, PortError, SessionStore};
 use session_domain::usecase::expire::expire;
-use session_runtime::config::{Mistaken, Reader};
 use session_runtime::shutdown::Shutdown;
 
-/// What an operator decides.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
-    /// How often overdue sessions are looked for.
-    pub tick: Duration,
-    /// How many end in one transaction.
-    pub batch: u32,
-}
-
-impl Config {
-    /// Reads the section `reaper`.
-    ///
-    /// # Errors
-    /// The mistakes have been noted.
-    pub fn read(reader: &mut Reader) -> Result<Self, Mistaken> {
-        let tick = reader
-            .value("reaper.tick")
-            .doc("How often overdue sessions are looked for.")
-            .default("1s")
-            .duration_within("10ms", "1m");
-        let batch = reader
-            .value("reaper.batch")
-            .doc("How many overdue sessions end in one transaction.")
-            .default("500")
-            .within(1, 1_000);
-        Ok(Self {
-            tick: tick?,
-            batch: batch?,
-        })
-    }
-}
+pub use config::{Config, Process};
 
 /// The adapters a reaper is composed of.
 #[derive(Clone)]
@@ -75,6 +46,9 @@ pub async fn run(config: Config, ports: Ports, shutdown: Shutdown) -> Result<(),
 
 /// Ends all that is overdue now, a batch at a time. Returns how many.
 async fn tick(config: &Config, ports: &Ports, shutdown: &Shutdown) -> Result<usize, PortError> {
+    // Waiting for nothing looks at the leases: those of the dead are forgotten, and no longer keep
+    // idle sessions alive by never telling of their use.
+    ports.fence.wait(Seq(0), None).await?;
     let mut total = 0;
     loop {
         let (count, more) = expire(

@@ -3,12 +3,9 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use session_api::config::Settings;
-use session_device::{DESKTOP_LABEL, DESKTOP_PATTERNS};
+use session_api::config::{Devices, Settings, bootstrap_key};
 use session_domain::secret::Credential;
-use session_domain::service_key;
 use session_runtime::config::{Mistaken, Reader};
 use session_runtime::shutdown::Timing;
 use session_runtime::telemetry::LogConfig;
@@ -28,16 +25,8 @@ pub struct Config {
     pub private: SocketAddr,
     /// The service key to accept from the first moment on.
     pub bootstrap_key: Option<Credential>,
-    /// What desktop applications that show web pages are called.
-    pub desktop_label: String,
-    /// What the user agents of their web views contain.
-    pub desktop_patterns: Vec<String>,
-    /// Where the GeoIP City database is.
-    pub geoip_city: Option<PathBuf>,
-    /// Where the GeoIP ASN database is.
-    pub geoip_asn: Option<PathBuf>,
-    /// How often to look whether they were replaced.
-    pub geoip_reload: Duration,
+    /// How devices and places are told apart.
+    pub devices: Devices,
     /// The API's decisions.
     pub settings: Settings,
     /// The reaper's decisions.
@@ -76,43 +65,11 @@ impl Config {
             "Where health and metrics are.",
             "127.0.0.1:9090",
         );
-        let bootstrap_key = reader
-            .value("bootstrap_key")
-            .doc("A service key to accept, `ssk_` and at least 43 letters or digits. Where nobody sets it, one is made and kept in the data folder.")
-            .secret()
-            .optional_with(|text| {
-                let strong = service_key::is_well_formed(text);
-                strong.then(|| Credential::new(text.to_owned())).ok_or("must be `ssk_` and at least 43 letters or digits")
-            });
-        let desktop_label = reader
-            .value("device.desktop_label")
-            .doc("What desktop applications that show web pages are called.")
-            .default(DESKTOP_LABEL)
-            .parse();
-        let desktop_patterns = reader
-            .value("device.desktop_patterns")
-            .doc("Texts that the user agents of their web views contain, in any case of letters.")
-            .default(&DESKTOP_PATTERNS.join(","))
-            .list();
-        let mut path = |name, doc| {
-            reader
-                .value(name)
-                .doc(doc)
-                .optional_with(|text| Ok::<_, Infallible>(PathBuf::from(text)))
-        };
-        let geoip_city = path(
-            "geoip.city",
-            "A City database in MaxMind's format; without one, places are unknown.",
+        let bootstrap_key = bootstrap_key(
+            reader,
+            "A service key to accept, `ssk_` and at least 43 letters or digits. Where nobody sets it, one is made and kept in the data folder.",
         );
-        let geoip_asn = path(
-            "geoip.asn",
-            "An ASN database in MaxMind's format; without one, networks are unknown.",
-        );
-        let geoip_reload = reader
-            .value("geoip.reload")
-            .doc("How often to look whether a database was replaced. A damaged one is not taken.")
-            .default("1m")
-            .duration_within("1s", "1d");
+        let devices = Devices::read(reader);
         let settings = Settings::read(reader);
         let reaping = session_reaper::Config::read(reader);
         let log = LogConfig::read(reader);
@@ -124,11 +81,7 @@ impl Config {
             grpc: grpc?,
             private: private?,
             bootstrap_key: bootstrap_key?,
-            desktop_label: desktop_label?,
-            desktop_patterns: desktop_patterns?,
-            geoip_city: geoip_city?,
-            geoip_asn: geoip_asn?,
-            geoip_reload: geoip_reload?,
+            devices: devices?,
             settings: settings?,
             reaper: reaping?,
             log: log?,

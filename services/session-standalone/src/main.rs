@@ -185,7 +185,8 @@ async fn run(config: Config) -> Result<()> {
     let readiness = Readiness::new(&shutdown);
     let api_config = config.settings.clone().at(addresses.api);
     let verifier = Arc::new(verifier(&api_config.policy));
-    let (city, asn) = (config.geoip_city.as_deref(), config.geoip_asn.as_deref());
+    let devices = &config.devices;
+    let (city, asn) = (devices.geoip_city.as_deref(), devices.geoip_asn.as_deref());
     let places = Arc::new(GeoLocator::open(city, asn));
     let api = compose_api(
         &config,
@@ -221,7 +222,7 @@ async fn run(config: Config) -> Result<()> {
     );
     tasks.spawn(
         "geoip",
-        keep_fresh(places, config.geoip_reload, &adapters, shutdown.clone()),
+        keep_fresh(places, devices.geoip_reload, &adapters, shutdown.clone()),
     );
     let reaper_ports = session_reaper::Ports {
         store: Arc::clone(&adapters.store) as _,
@@ -332,7 +333,10 @@ fn compose_api(
         .refresh_keys
         .last_key_value()
         .context("no refresh key")?;
-    let agents = UserAgents::with(&config.desktop_label, &config.desktop_patterns);
+    let agents = UserAgents::with(
+        &config.devices.desktop_label,
+        &config.devices.desktop_patterns,
+    );
     let ports = session_api::Ports {
         store: Arc::clone(&adapters.store) as _,
         log: Arc::clone(&adapters.store) as _,

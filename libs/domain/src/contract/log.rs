@@ -250,6 +250,7 @@ pub async fn nobody_is_idle_before_every_holder_has_told((store, log): Pair) {
         session.last_seen_at = told;
         session.idle_timeout = idle.map(Duration::from_secs);
         session.expires_at = after(expires);
+        session.absolute_expires_at = after(86_400);
         NewSession::new(session, sample::new_session(number, "alice").seed().clone())
     };
     start(&store, session(1, Some(60), 3_600)).await;

@@ -176,15 +176,15 @@ impl<G: Guards> Fences<G> {
 
     /// When [`Self::poll`] has something to do next, if nothing arrives before.
     pub fn wake_at(&self) -> Option<BootInstant> {
-        let waits = self.waits.values();
-        waits
-            .flat_map(|wait| {
-                wait.leases
-                    .iter()
-                    .map(|(_, over)| *over)
-                    .chain([wait.resend_at])
-            })
-            .min()
+        let waits = self.waits.values().flat_map(|wait| {
+            wait.leases
+                .iter()
+                .map(|(_, over)| *over)
+                .chain([wait.resend_at])
+        });
+        // A lease that runs out unrenewed is forgotten although nobody waits for it.
+        let sightings = self.sightings.values().map(|sighting| sighting.over);
+        waits.chain(sightings).min()
     }
 
     /// When the lease is over at the latest, by when we first saw this counter.
@@ -332,6 +332,21 @@ mod tests {
             instance: dead.instance,
             counter: 4
         }));
+    }
+
+    #[test]
+    fn a_holder_nobody_waits_for_is_forgotten_too() {
+        let mut fences: Fences = Fences::new();
+        let id = fences.begin(T0, head(0), vec![lease(1, 4, 0)]);
+        assert!(fences.take_if_open(id));
+        let over = fences.wake_at().expect("there is a lease to look after");
+        let forget = FencesAction::Forget {
+            instance: lease(1, 4, 0).instance,
+            counter: 4,
+        };
+        assert_eq!(fences.poll(BootInstant(over.0 - 1)), vec![]);
+        assert_eq!(fences.poll(over), vec![forget]);
+        assert_eq!(fences.wake_at(), None);
     }
 
     #[test]

@@ -40,6 +40,10 @@ pub enum Local {
 }
 
 /// The answer for a gateway.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made and taken apart once per request, where a box would be an allocation"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// It is good.

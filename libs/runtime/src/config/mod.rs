@@ -42,6 +42,7 @@
 mod args;
 mod duration;
 mod layers;
+mod links;
 mod mistakes;
 mod origin;
 mod reader;
@@ -51,6 +52,7 @@ mod value;
 pub use args::ConfigArgs;
 pub use duration::duration;
 pub use layers::Layers;
+pub use links::{DatabaseLink, NatsLink};
 pub use mistakes::{Mistake, Mistaken, Mistakes, exit_on_mistakes};
 pub use origin::origin;
 pub use reader::{Field, Reader};

@@ -77,10 +77,7 @@ impl PostgresUrl {
         let millis = |span: Duration| span.as_millis().to_string();
         self.0.clone().application_name("session-service").options([
             // What the locks and the retries were thought out for, whatever a server's default is.
-            (
-                "default_transaction_isolation",
-                "read committed".to_owned(),
-            ),
+            ("default_transaction_isolation", "read committed".to_owned()),
             ("statement_timeout", millis(options.statement_timeout)),
             ("lock_timeout", millis(options.lock_timeout)),
             (

@@ -1,19 +1,16 @@
 //! Clients: they have sessions started and ended, present tokens, and try again when nobody
 //! answers.
 
-use session_domain::contract::sample::{self, START};
-use session_domain::ids::{Generation, Serial, TenantId, UserId};
-use session_domain::port::{BusRequest, TokenVerifier};
-use session_domain::revocation::{CheckVerdict, Guards, KeySet};
-use session_domain::time::Timestamp;
-use session_domain::token::{Claims, Refusal, TokenKind};
-use session_domain::usecase::validate::{
-    Begun, Judged, Local, Memory, Requirements, Verdict, conclude, query,
-};
+use session_domain::ids::{Generation, Serial, TenantId};
+use session_domain::port::BusRequest;
+use session_domain::revocation::{CheckVerdict, Guards};
+use session_domain::token::{Claims, TokenKind};
+use session_domain::usecase::validate::{Begun, Judged, Local, Memory, Verdict, conclude, query};
 
 use super::clock::Moment;
 use super::database::{Change, Outcome, key_of};
 use super::event::{ApiId, Event, Promise, SessionNumber, ValidatorId};
+use super::reader::{Reader, requirements};
 use super::validator::CHECK_WITHIN;
 use super::world::World;
 use super::{MICRO, MILLI, Nanos, SECOND};
@@ -80,42 +77,6 @@ enum Stage<G> {
     Asking(Claims),
     Over,
 }
-
-/// Reads what [`Token`]s say; the signature is whether the key is in service.
-struct Reader;
-
-impl TokenVerifier for Reader {
-    fn verify(&self, token: &str, kind: TokenKind, keys: &KeySet) -> Result<Claims, Refusal> {
-        let mut parts = token.split(' ');
-        let mut next = || parts.next().ok_or(Refusal::Malformed);
-        let (tenant, session, serial) = (next()?, next()?, next()?);
-        let number = |text: &str| text.parse::<u64>().map_err(|_| Refusal::Malformed);
-        let serial = Serial(number(serial)?);
-        let key = key_of(serial);
-        keys.get(key.as_str()).ok_or(Refusal::UnknownKey)?;
-        Ok(Claims {
-            kind,
-            key,
-            issuer: String::new(),
-            subject: "somebody".parse::<UserId>().map_err(|_| Refusal::Claims)?,
-            audience: vec![AUDIENCE.into()],
-            // Far away: clocks here are an hour wrong.
-            expires_at: START.plus(std::time::Duration::from_secs(86_400)),
-            issued_at: Timestamp(START.0 / 2),
-            token_id: String::new(),
-            session: sample::session_id(number(session)?.into()),
-            tenant: tenant.parse().map_err(|_| Refusal::Claims)?,
-            auth_time: START,
-            acr: None,
-            amr: Vec::new(),
-            scope: None,
-            client_id: None,
-            serial,
-        })
-    }
-}
-
-const AUDIENCE: &str = "a";
 
 impl<G: Guards> World<G> {
     pub fn on_send(&mut self, op: usize) {
@@ -396,12 +357,5 @@ impl<G: Guards> World<G> {
         Begun::<G>::begin(&memory)
             .judge(&memory, text, TokenKind::Session, &requirements())
             .answer(&memory)
-    }
-}
-
-fn requirements() -> Requirements {
-    Requirements {
-        audience: AUDIENCE.into(),
-        reaper_lag_max: session_domain::usecase::validate::REAPER_LAG_MAX,
     }
 }

@@ -29,6 +29,7 @@ mod fault;
 pub mod mutants;
 mod network;
 mod oracle;
+mod reader;
 mod rng;
 mod script;
 mod stats;

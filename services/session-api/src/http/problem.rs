@@ -58,7 +58,7 @@ pub struct Problem {
     errors: Vec<FieldError>,
     challenge: Option<&'static str>,
     retry_after: Option<u32>,
-    limit: Option<Budget>,
+    limit: Option<Box<Budget>>,
 }
 
 impl Problem {
@@ -193,7 +193,7 @@ impl Problem {
         let seconds = u32::try_from(retry_after.as_secs() + 1).unwrap_or(u32::MAX);
         Self {
             retry_after: Some(seconds),
-            limit: Some(*budget),
+            limit: Some(Box::new(*budget)),
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail)
         }
     }
