@@ -40,9 +40,14 @@ const fn crowded<G>() -> SmallWorld<G> {
     }
 }
 
-/// One end, one join, and leases that are renewed: the smallest.
+/// One end, one join, and leases that are renewed.
 const fn small<G>() -> SmallWorld<G> {
     world(TWO_STEPS)
+}
+
+/// One end, one join, and one long step.
+const fn smallest<G>() -> SmallWorld<G> {
+    world(ONE_LONG_STEP)
 }
 
 /// One end, one join, one crash, and leases that are renewed.
@@ -126,7 +131,7 @@ mutants! {
     without_visibility_before_acknowledgement: AcknowledgedUnseen in small breaks "I1";
     without_floors_read: FloorsUnread in small breaks "I1";
     without_waiting_for_holders: NobodyAwaited in small breaks "I1";
-    without_the_head_locked_at_grant: HeadNotLocked in small breaks "I1";
+    without_the_head_locked_at_grant: HeadNotLocked in smallest breaks "I1";
     without_waiting_for_the_earlier_end: EarlierEndNotAwaited in crashing breaks "I1";
 }
 

@@ -1,5 +1,7 @@
 //! What an operator decides about the API.
 
+mod policy;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,7 +11,6 @@ use ipnet::IpNet;
 use session_bus::NatsConfig;
 use session_device::{DESKTOP_LABEL, DESKTOP_PATTERNS};
 use session_domain::policy::SessionPolicy;
-use session_domain::port::{Eviction, SessionLimit};
 use session_domain::secret::Credential;
 use session_domain::service_key;
 use session_runtime::config::{DatabaseLink, Mistaken, NatsLink, Reader, origin};
@@ -90,7 +91,7 @@ impl Settings {
             .doc("How often it is written which sessions are used: a process that dies may lose as much, and a session ends for being idle as much later.")
             .default("1s")
             .duration_within("10ms", "1m");
-        let policy = policy(reader);
+        let policy = policy::policy(reader);
         Ok(Self {
             issuer: issuer?,
             origins: origins?,
@@ -169,7 +170,7 @@ impl Process {
             .value("secrets.dir")
             .doc("The folder with the keys that seal signing keys and derive refresh tokens; the same for every replica. Made, with new keys, where there is none.")
             .example("/var/lib/session/secrets")
-            .parse_with(path);
+            .parse_with(|text| Ok::<_, Infallible>(PathBuf::from(text)));
         let bootstrap_key = bootstrap_key(
             reader,
             "A service key to accept, `ssk_` and at least 43 letters or digits; `session-api add-service-key` makes others.",
@@ -295,7 +296,12 @@ impl Devices {
             .doc("Texts that the user agents of their web views contain, in any case of letters.")
             .default(&DESKTOP_PATTERNS.join(","))
             .list();
-        let mut file = |name, doc| reader.value(name).doc(doc).optional_with(path);
+        let mut file = |name, doc| {
+            reader
+                .value(name)
+                .doc(doc)
+                .optional_with(|text| Ok::<_, Infallible>(PathBuf::from(text)))
+        };
         let geoip_city = file(
             "geoip.city",
             "A City database in MaxMind's format; without one, places are unknown.",
@@ -337,59 +343,6 @@ pub fn bootstrap_key(
                 .then(|| Credential::new(text.to_owned()))
                 .ok_or("must be `ssk_` and at least 43 letters or digits")
         })
-}
-
-fn path(text: &str) -> Result<PathBuf, Infallible> {
-    Ok(PathBuf::from(text))
-}
-
-fn policy(reader: &mut Reader) -> Result<SessionPolicy, Mistaken> {
-    let absolute_lifetime = reader
-        .value("session.absolute_lifetime")
-        .doc("The longest a session lives, however often it is extended.")
-        .default("30d")
-        .duration_within("1s", "365d");
-    let idle_timeout = reader
-        .value("session.idle_timeout")
-        .doc("How long a session may be unused before it ends. Where nobody sets it, for as long as it lives.")
-        .example("30m")
-        .optional_with(session_runtime::config::duration);
-    let max = reader
-        .value("session.max_per_user")
-        .doc("How many sessions a user may have at once. Where nobody sets it, any number.")
-        .example("5")
-        .optional_with(|text| match text.parse::<u32>() {
-            Ok(max) if max > 0 => Ok(max),
-            _ => Err("must be a whole number from 1"),
-        });
-    let eviction = reader
-        .value("session.eviction")
-        .doc("What gives way when a user would have too many: the new one, the oldest, or the one unused for longest.")
-        .default("oldest")
-        .one_of(&[
-            ("reject", Eviction::Reject),
-            ("oldest", Eviction::Oldest),
-            ("least_recent", Eviction::LeastRecent),
-        ]);
-    let access_token_lifetime = reader
-        .value("token.access_lifetime")
-        .doc("How long an access token lives; third parties that check it by the public keys alone accept it for as long.")
-        .default("10m")
-        .duration_within("10s", "1h");
-    let refresh_grace = reader
-        .value("token.refresh_grace")
-        .doc("For how long a used refresh token is still answered with the same successor: a lost answer or a second tab logs nobody out.")
-        .default("10s")
-        .duration_within("0", "1m");
-    let (max, eviction) = (max?, eviction?);
-    Ok(SessionPolicy {
-        issuer: String::new(),
-        absolute_lifetime: absolute_lifetime?,
-        idle_timeout: idle_timeout?,
-        access_token_lifetime: access_token_lifetime?,
-        refresh_grace: refresh_grace?,
-        session_limit: max.map(|max| SessionLimit { max, eviction }),
-    })
 }
 
 /// An issuer (RFC 8414 §2): https, or http on this machine; scheme, host and port alone.

@@ -96,7 +96,9 @@ impl Process {
         let config = Config::read(reader);
         let log = LogConfig::read(reader);
         let shutdown = Timing::read(reader);
-        OTHERS.iter().for_each(|other| reader.leave_alone(other));
+        for other in OTHERS {
+            reader.leave_alone(other);
+        }
         let (database, nats) = (database?, nats?);
         Ok(Self {
             private: private?,

@@ -185,7 +185,7 @@ async fn recount(instance: &Instance, user: &str, counted: &mut BTreeMap<String,
                 Some(cursor) => {
                     path = format!(
                         "/api/v1/sessions/user/{user}?limit=50&status={status}&cursor={cursor}"
-                    )
+                    );
                 }
                 None => break,
             }

@@ -28,16 +28,19 @@ pub struct Config {
 }
 
 /// What other processes read, where one file serves them all.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 12] = [
     "api",
     "bootstrap_key",
     "data_dir",
+    "database",
     "device",
     "geoip",
     "grpc",
     "lease",
     "reaper",
+    "secrets",
     "session",
+    "trusted_proxies",
 ];
 
 /// The decisions of a validator that runs as a process of its own.

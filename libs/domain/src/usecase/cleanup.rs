@@ -33,14 +33,17 @@ pub struct CleanedUp {
 /// # Errors
 /// Where the store doesn't answer; what wasn't ended is still overdue next time.
 pub async fn cleanup(ports: &CleanupPorts<'_>) -> Result<CleanedUp, PortError> {
-    let (mut expired, mut batches) = (0, 0);
+    let (mut expired, mut batches, mut looked_again) = (0, 0, false);
     loop {
         let (count, more) = expire(ports.store, ports.fence, ports.clock, BATCH).await?;
         expired += count as u64;
         batches += u64::from(count > 0);
-        if !more {
+        // Once more after the last ones: a store may pass over what others are ending meanwhile as
+        // long as it finds anything else.
+        if !more && (count == 0 || looked_again) {
             break;
         }
+        looked_again = !more;
     }
     let head = ports.log.head().await?;
     ports.fence.wait(head.seq, None).await?;

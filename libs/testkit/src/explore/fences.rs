@@ -127,7 +127,6 @@ pub struct State<G> {
     asked: [people::Asked; 2],
     heard: BTreeSet<(usize, u64)>,
     acknowledged: BTreeSet<(usize, u64)>,
-    acks: BTreeMap<(usize, u64), session_domain::revocation::Acknowledgement>,
     apis: [Kept<Fences<G>>; 2],
     /// By end, by API.
     ends: [[Progress; 2]; 2],
@@ -275,7 +274,6 @@ impl<G: Guards> Model for SmallWorld<G> {
             asked: [people::Asked::default(), people::Asked::default()],
             heard: BTreeSet::new(),
             acknowledged: BTreeSet::new(),
-            acks: BTreeMap::new(),
             apis: [Kept::new(Fences::default()), Kept::new(Fences::default())],
             ends: [[Progress::Unasked; 2]; 2],
             crashed: false,
@@ -313,8 +311,9 @@ impl<G: Guards> Model for SmallWorld<G> {
         }
         for (number, person) in state.people.iter().enumerate() {
             for end in 0..2 {
-                let local = decide::<G>(&person.state, state.now, end);
-                if state.answered(end) && matches!(local, Local::Accept(_)) {
+                let accepts =
+                    || matches!(decide::<G>(&person.state, state.now, end), Local::Accept(_));
+                if state.answered(end) && accepts() {
                     return Some(format!("I1: validator {number} accepts end {end}"));
                 }
                 let applied = person.state.applied();

@@ -81,6 +81,4 @@ stats! {
     unseen_pauses,
     /// Wall clocks set wrong.
     wall_steps,
-    /// New histories.
-    refounded,
 }

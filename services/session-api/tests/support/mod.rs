@@ -100,8 +100,8 @@ fn beside(name: &str) -> PathBuf {
         if folder.ends_with("release") {
             build.arg("--release");
         }
-        let built = build.status().expect("cargo runs");
-        assert!(built.success(), "the other programs can't be built");
+        let status = build.status().expect("cargo runs");
+        assert!(status.success(), "the other programs can't be built");
     });
     folder.join(name)
 }
@@ -127,7 +127,7 @@ impl Program {
         std::thread::spawn(move || {
             for line in BufReader::new(lines).lines().map_while(Result::ok) {
                 let event = serde_json::from_str::<Value>(&line).unwrap_or_default();
-                if event["message"] == "listening" {
+                if event["message"] == "listening" && event["private"].is_string() {
                     let _ = said.send(event);
                 }
                 let mut log = kept.lock().expect("the log");
@@ -221,19 +221,8 @@ impl Deployment {
 
     /// Starts a session. Returns its id and its access token.
     pub async fn sign_in(&self, user: &str) -> (String, String) {
-        self.create(login(user)).await
-    }
-
-    /// Starts a session that lives for so many seconds.
-    pub async fn sign_in_for(&self, user: &str, seconds: u64) -> (String, String) {
-        let mut body = login(user);
-        body["expires_in_seconds"] = seconds.into();
-        self.create(body).await
-    }
-
-    async fn create(&self, body: Value) -> (String, String) {
         let asked = self.api.http.post(self.api.at("api", "/api/v1/sessions"));
-        let answer = asked.bearer_auth(KEY).json(&body).send().await;
+        let answer = asked.bearer_auth(KEY).json(&login(user)).send().await;
         let answer = answer.expect("an answer");
         let status = answer.status().as_u16();
         let body: Value = answer.json().await.expect("JSON");
@@ -278,9 +267,10 @@ impl Deployment {
 
     /// Tells every process to stop, and waits until they have. Says whether all did well.
     pub fn stop(mut self) -> bool {
-        let programs = [&mut self.validator, &mut self.reaper, &mut self.api];
-        programs
-            .into_iter()
-            .fold(true, |well, program| program.terminate() && well)
+        // All of them, whatever the first says.
+        [&mut self.validator, &mut self.reaper, &mut self.api]
+            .map(Program::terminate)
+            .iter()
+            .all(|well| *well)
     }
 }

@@ -3,8 +3,8 @@
 use session_domain::contract::sample::START;
 use session_domain::ids::Seq;
 use session_domain::revocation::{
-    FenceId, Fences, FencesAction, FollowerAction, Grant, GrantReply, GrantRequest, Guards, Head,
-    Lease, Publication,
+    Acknowledgement, FenceId, Fences, FencesAction, FollowerAction, Grant, GrantReply,
+    GrantRequest, Guards, Head, Lease, Publication,
 };
 use session_domain::secret::Secret256;
 use session_domain::token::TokenKind;
@@ -99,10 +99,14 @@ impl<G: Guards> SmallWorld<G> {
             }
             Action::Acknowledge(validator, seq) => {
                 state.acknowledged.remove(&(validator, seq));
-                if let Some(ack) = state.acks.get(&(validator, seq)).copied() {
-                    for api in 0..2 {
-                        state.change_fences(api, |fences| fences.on_acknowledgement(&ack));
-                    }
+                let instance = state.people[validator].follower.instance();
+                let said = Head {
+                    epoch: EPOCH,
+                    seq: Seq(seq),
+                };
+                let ack = Acknowledgement::new(instance, said, &secret(validator));
+                for api in 0..2 {
+                    state.change_fences(api, |fences| fences.on_acknowledgement(&ack));
                 }
             }
             Action::Commit(end) => {
@@ -199,6 +203,11 @@ fn remember<G: Guards>(person: &mut Person<G>, grant: &Grant) {
     }
 }
 
+/// The secret of a validator's lease.
+const fn secret(validator: usize) -> Secret256 {
+    Secret256([if validator == 0 { 1 } else { 2 }; 32])
+}
+
 /// Has a follower say what is due, and does it.
 fn poll<G: Guards>(state: &mut State<G>, validator: usize, renewals: bool) {
     let now = state.now;
@@ -225,7 +234,6 @@ fn poll<G: Guards>(state: &mut State<G>, validator: usize, renewals: bool) {
             FollowerAction::FetchEntries { after, .. } => asked.fetch = Some(after),
             FollowerAction::Acknowledge(ack) => {
                 let key = (validator, ack.applied.seq.0);
-                state.acks.insert(key, ack);
                 // Of nothing, nobody need be told.
                 if ack.applied.seq > Seq(0) {
                     // It stands for all before it.
@@ -263,7 +271,7 @@ fn write_grant<G: Guards>(state: &mut State<G>, validator: usize) {
             head: epoch_head,
         }
     } else {
-        let secret = Secret256([if validator == 0 { 1 } else { 2 }; 32]);
+        let secret = secret(validator);
         let lease = Lease {
             instance,
             counter,
