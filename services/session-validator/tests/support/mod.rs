@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::{Client, Response};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use serde_json::Value;
 use session_bus::{NatsBus, NatsConfig};
 use session_domain::contract::sample;
@@ -263,7 +263,12 @@ impl Validator {
     }
 
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("a child");
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("a child");
+        if signal == Signal::STOP {
+            // Sent isn't stopped: until every thread stands still, one may answer yet.
+            waitpid(Some(pid), WaitOptions::UNTRACED).expect("a child");
+        }
     }
 
     /// Asks it to stop. Says whether it did so as it should.
