@@ -23,6 +23,16 @@ struct Answered {
     rotated: Vec<(SignedIn, SignedIn)>,
 }
 
+impl Answered {
+    /// How often what was answered least was.
+    fn fewest(&self) -> usize {
+        self.live
+            .len()
+            .min(self.ended.len())
+            .min(self.rotated.len())
+    }
+}
+
 /// Works until the program stops answering, noting only what it answered.
 async fn work(instance: Arc<Instance>, user: String, answered: Arc<Mutex<Answered>>) {
     for round in 0_u64.. {
@@ -89,7 +99,11 @@ async fn a_kill_at_any_moment_loses_no_answered_write() {
             ))
         });
         let workers: Vec<_> = workers.collect();
-        tokio::time::sleep(Duration::from_millis(300 + 137 * round)).await;
+        // However slow the machine: enough of everything has been answered, and more is under way.
+        while answered.lock().unwrap().fewest() < 15 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(37 * round)).await;
         let pid = rustix::process::Pid::from_raw(i32::try_from(instance.pid()).unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
         for worker in workers {
