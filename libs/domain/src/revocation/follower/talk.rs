@@ -32,13 +32,13 @@ impl Default for FollowerConfig {
 /// What the driver shall do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FollowerAction {
-    /// Ask for a grant; answer with [`Follower::on_grant_reply`].
+    /// Ask for a grant; answer with [`Follower::on_grant_reply`](super::Follower::on_grant_reply).
     RequestGrant(GrantRequest),
-    /// Fetch a snapshot; answer with [`Follower::on_snapshot`].
+    /// Fetch a snapshot; answer with [`Follower::on_snapshot`](super::Follower::on_snapshot).
     FetchSnapshot,
-    /// Fetch a list; answer with [`Follower::on_list`].
+    /// Fetch a list; answer with [`Follower::on_list`](super::Follower::on_list).
     FetchList(u64),
-    /// Fetch entries; answer with [`Follower::on_publication`].
+    /// Fetch entries; answer with [`Follower::on_publication`](super::Follower::on_publication).
     FetchEntries {
         /// Of this epoch.
         epoch: LogEpoch,
