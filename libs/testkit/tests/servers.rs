@@ -28,7 +28,8 @@ fn a_nats_server_is_killed_stopped_resumed_and_started_again() {
     let mut nats = Nats::start();
     assert_eq!(hello(nats.address(), b""), Some(b'I'));
     nats.stop();
-    assert_eq!(hello(nats.address(), b""), None);
+    // Told isn't stopped: it may still answer once or twice.
+    while hello(nats.address(), b"").is_some() {}
     nats.resume();
     assert_eq!(hello(nats.address(), b""), Some(b'I'));
     nats.kill();
