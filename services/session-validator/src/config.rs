@@ -1,13 +1,11 @@
 //! What an operator decides about a validator.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use session_bus::NatsConfig;
 use session_domain::policy::session_cookie_name;
-use session_runtime::config::{Mistaken, Reader, origin};
+use session_runtime::config::{Mistaken, NatsLink, Reader, origin};
 use session_runtime::shutdown::Timing;
 use session_runtime::telemetry::LogConfig;
 use session_token::LifeMax;
@@ -135,50 +133,15 @@ impl Settings {
 }
 
 fn nats(reader: &mut Reader) -> Result<NatsConfig, Mistaken> {
-    let servers = reader
-        .value("nats.url")
-        .doc("The NATS servers: `nats://` or `tls://`, a user and password or a token before the host, several separated by commas.")
-        .example("tls://validator:PASSWORD@nats.example.com:4222")
-        .secret()
-        .parse();
-    let prefix = reader
-        .value("nats.prefix")
-        .doc("What every NATS subject begins with; deployments that share servers differ in it.")
-        .default("session")
-        .parse();
-    let inbox = reader
-        .value("nats.inbox")
-        .doc("What the NATS subjects begin with that answers to this process come to.")
-        .default("_INBOX_validator")
-        .parse();
-    let mut file = |name, doc| {
-        reader
-            .value(name)
-            .doc(doc)
-            .optional_with(|text| Ok::<_, Infallible>(PathBuf::from(text)))
-    };
-    let credentials_file = file(
-        "nats.credentials_file",
-        "A `.creds` file for NATS: a JWT and its key.",
-    );
-    let nkey_file = file("nats.nkey_file", "A file with an NKEY seed for NATS.");
-    let ca_file = file(
-        "nats.ca_file",
-        "The authorities (PEM) NATS servers' certificates must come from, instead of the system's.",
-    );
-    let require_tls = reader
-        .value("nats.require_tls")
-        .doc("Whether to insist on TLS where the URL says `nats://`.")
-        .default("false")
-        .parse();
+    let nats = NatsLink::read(reader, "_INBOX_validator")?;
     Ok(NatsConfig {
-        prefix: prefix?,
-        inbox: inbox?,
-        credentials_file: credentials_file?,
-        nkey_file: nkey_file?,
-        ca_file: ca_file?,
-        require_tls: require_tls?,
-        ..NatsConfig::new(servers?, "validator")
+        prefix: nats.prefix,
+        inbox: nats.inbox,
+        credentials_file: nats.credentials_file,
+        nkey_file: nats.nkey_file,
+        ca_file: nats.ca_file,
+        require_tls: nats.require_tls,
+        ..NatsConfig::new(nats.servers, "validator")
     })
 }
 
