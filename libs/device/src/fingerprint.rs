@@ -12,6 +12,10 @@ pub struct FingerprintHasher {
 }
 
 impl FingerprintHasher {
+    /// What its key is derived for, where one secret serves several purposes. Never changes, for
+    /// then the key would.
+    pub const KEY_CONTEXT: &str = "session-service 2026 device fingerprint";
+
     /// Hashes with `key`, which must be kept outside the database, and must stay the same: with
     /// another key every device is a new one.
     pub const fn new(key: Secret256) -> Self {

@@ -7,10 +7,14 @@
 //! 4. [`private`]: `/livez`, `/readyz` and `/metrics`, on a port of their own.
 //! 5. [`shutdown`]: drain on the first signal, stop on the second.
 //! 6. [`clock`]: the one place where time and randomness enter the program.
+//! 7. [`reach`]: servers that are waited for at the start and watched ever after.
+//! 8. [`program`]: from the command line to the process's end.
 
 pub mod clock;
 pub mod config;
 pub mod listen;
 pub mod private;
+pub mod program;
+pub mod reach;
 pub mod shutdown;
 pub mod telemetry;

@@ -179,9 +179,8 @@ impl Process {
         let settings = Settings::read(reader);
         let log = LogConfig::read(reader);
         let shutdown = Timing::read(reader);
-        for other in ["data_dir", "grpc", "reaper", "validator"] {
-            reader.leave_alone(other);
-        }
+        reader.leave_alone("reaper");
+        reader.leave_others_alone();
         let nats = nats?;
         Ok(Self {
             listen: public?,
@@ -238,30 +237,9 @@ impl Database {
     /// # Errors
     /// The mistakes have been noted.
     pub fn alone(reader: &mut Reader) -> Result<Self, Mistaken> {
-        for other in [
-            "activity",
-            "api",
-            "bootstrap_key",
-            "data_dir",
-            "device",
-            "geoip",
-            "grpc",
-            "issuer",
-            "lease",
-            "log",
-            "nats",
-            "origins",
-            "private",
-            "reaper",
-            "secrets",
-            "session",
-            "shutdown",
-            "token",
-            "validator",
-        ] {
-            reader.leave_alone(other);
-        }
-        Self::read(reader)
+        let database = Self::read(reader);
+        reader.leave_others_alone();
+        database
     }
 }
 

@@ -16,28 +16,23 @@ use session_cache::{MemoryCache, MemoryLimiter};
 use session_device::{FingerprintHasher, GeoLocator, UserAgents};
 use session_domain::event::Actor;
 use session_domain::ids::TenantId;
+use session_domain::port::RevocationLog;
 use session_domain::service_key::{Scope, Scopes};
 use session_domain::usecase::add_service_key::add_service_key;
 use session_domain::usecase::fence::{FenceKeeper, FencePorts};
 use session_domain::usecase::issue_service_key::{NewService, issue_service_key};
 use session_runtime::clock::{SystemClock, SystemEntropy, TokioTimer};
-use session_runtime::config::{
-    ConfigArgs, describe, docs_table, exit_on_mistakes, load, print_config,
-};
+use session_runtime::config::ConfigArgs;
 use session_runtime::listen::bind;
 use session_runtime::private::{self, Check, Readiness};
+use session_runtime::program;
+use session_runtime::reach::{reach, watch};
 use session_runtime::shutdown::{Shutdown, Tasks};
 use session_runtime::telemetry::{Metrics, init_logs};
-use session_store::PostgresStore;
+use session_store::{OpenError, PostgresStore};
 use session_token::{
     ActiveSigner, LifeMax, RefreshDeriver, SealedKeyRing, Secrets, StrictVerifier,
 };
-
-/// The pause before the database is tried again while it can't be reached.
-const AGAIN_AFTER: Duration = Duration::from_secs(1);
-
-/// What the key for device fingerprints is derived for.
-const FINGERPRINT_CONTEXT: &str = "session-service 2026 device fingerprint";
 
 /// Creates, shows, refreshes and ends sessions; grants leases to validators.
 #[derive(Debug, Parser)]
@@ -58,6 +53,8 @@ enum Command {
     Settings,
     /// Brings the database's schema to where this program needs it; needs `database.url` alone
     Migrate,
+    /// Says whether the configuration is good, and starts nothing
+    Check,
     /// Makes a key for a service and prints it, this once; needs `database.url` alone
     AddServiceKey(NewKey),
 }
@@ -81,51 +78,35 @@ fn scope(text: &str) -> Result<Scope, String> {
     Scope::from_name(text).ok_or_else(|| format!("must be one of {}", names()))
 }
 
+/// Its name, for whoever reads what it prints.
+const NAME: &str = "session-api";
+
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let Options { config, command } = Options::parse();
     // The secrets this process may make are for its owner alone.
     rustix::process::umask(Mode::from_raw_mode(0o077));
-    let layers = options.config.layers_of_process();
-    match options.command {
+    let layers = config.layers_of_process();
+    match command {
         Some(Command::Openapi) => {
             println!("{}", session_api::http::document());
             ExitCode::SUCCESS
         }
-        Some(Command::Settings) => {
-            print!("{}", docs_table(&describe(Process::read)));
-            ExitCode::SUCCESS
-        }
-        Some(Command::Migrate) => {
-            let database = exit_on_mistakes(load(layers, Database::alone)).value;
-            finish(migrate(database))
-        }
+        Some(Command::Settings) => program::print_settings(Process::read),
+        Some(Command::Migrate) => program::run(NAME, &config, layers, Database::alone, migrate),
         Some(Command::AddServiceKey(key)) => {
-            let database = exit_on_mistakes(load(layers, Database::alone)).value;
-            finish(make_service_key(database, key))
+            program::run(NAME, &config, layers, Database::alone, |database| {
+                make_service_key(database, key)
+            })
         }
-        None => {
-            let loaded = exit_on_mistakes(load(layers, Process::read));
-            if options.config.print_config {
-                print!("{}", print_config(&loaded.fields));
-                return ExitCode::SUCCESS;
-            }
-            finish(run(loaded.value))
-        }
+        Some(Command::Check) => program::run(NAME, &config, layers, Process::read, check),
+        None => program::run(NAME, &config, layers, Process::read, run),
     }
 }
 
-fn finish(work: impl Future<Output = Result<()>>) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("can't start threads");
-    match runtime.and_then(|runtime| runtime.block_on(work)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("session-api: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+/// Reading the settings was the check.
+async fn check(_: Process) -> Result<()> {
+    println!("the configuration is good");
+    Ok(())
 }
 
 async fn migrate(Database { url, options }: Database) -> Result<()> {
@@ -172,9 +153,16 @@ async fn run(process: Process) -> Result<()> {
         ),
     );
     tracing::info!(%api, %private, "listening");
-    let Some(store) = reach(&process.database, &reached, &shutdown).await? else {
+    let Some(store) = connect(&process.database, &reached, &shutdown).await? else {
         return tasks.run().await.context("stopped");
     };
+    let (probed, watched) = (Arc::clone(&store), shutdown.clone());
+    tasks.spawn(
+        "database",
+        watch("the database", reached, watched, async move || {
+            probed.head().await
+        }),
+    );
     introduce_service(&process, &store).await?;
     let devices = &process.devices;
     let (city, asn) = (devices.geoip_city.as_deref(), devices.geoip_asn.as_deref());
@@ -191,35 +179,25 @@ async fn run(process: Process) -> Result<()> {
 
 /// Connects to the database, for as long as it takes unless waiting won't help; `None` where the
 /// process is told to stop meanwhile.
-async fn reach(
+async fn connect(
     database: &Database,
     check: &Check,
     shutdown: &Shutdown,
 ) -> Result<Option<Arc<PostgresStore>>> {
     let Database { url, options } = database;
-    loop {
+    let connect = async || {
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        let connecting = PostgresStore::connect(url, options, clock, entropy);
-        let connected = tokio::select! {
-            connected = connecting => connected,
-            () = shutdown.draining() => return Ok(None),
-        };
-        match connected {
-            Ok(store) => {
-                check.pass();
-                return Ok(Some(Arc::new(store)));
-            }
-            Err(error) if error.is_passing() => {
-                tracing::warn!(%url, error = &error as &dyn std::error::Error, "the database can't be used yet; trying again");
-                check.fail("it can't be reached");
-            }
-            Err(error) => return Err(error).with_context(|| format!("can't use {url}")),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(AGAIN_AFTER) => {}
-            () = shutdown.draining() => return Ok(None),
-        }
-    }
+        PostgresStore::connect(url, options, clock, entropy).await
+    };
+    let reached = reach(
+        "the database",
+        check,
+        shutdown,
+        OpenError::is_passing,
+        connect,
+    );
+    let store = reached.await.with_context(|| format!("can't use {url}"))?;
+    Ok(store.map(Arc::new))
 }
 
 /// Makes the first service known, where the operator named its key.
@@ -290,7 +268,7 @@ fn compose(
         )),
         locator: places,
         fingerprints: Arc::new(FingerprintHasher::new(
-            secrets.kek.subkey(FINGERPRINT_CONTEXT),
+            secrets.kek.subkey(FingerprintHasher::KEY_CONTEXT),
         )),
         clock,
         timer,

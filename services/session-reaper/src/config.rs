@@ -41,26 +41,6 @@ impl Config {
     }
 }
 
-/// What other processes read, where one file serves them all.
-const OTHERS: [&str; 16] = [
-    "activity",
-    "api",
-    "bootstrap_key",
-    "data_dir",
-    "device",
-    "geoip",
-    "grpc",
-    "issuer",
-    "lease",
-    "origins",
-    "secrets",
-    "session",
-    "token",
-    "trusted_proxies",
-    "reaper",
-    "validator",
-];
-
 /// The decisions of a reaper that runs as a process of its own.
 #[derive(Debug)]
 pub struct Process {
@@ -96,9 +76,8 @@ impl Process {
         let config = Config::read(reader);
         let log = LogConfig::read(reader);
         let shutdown = Timing::read(reader);
-        for other in OTHERS {
-            reader.leave_alone(other);
-        }
+        reader.leave_alone("reaper.lag_max");
+        reader.leave_others_alone();
         let (database, nats) = (database?, nats?);
         Ok(Self {
             private: private?,

@@ -2,25 +2,22 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use session_bus::NatsBus;
+use session_domain::port::RevocationLog;
 use session_domain::usecase::fence::{FenceKeeper, FencePorts};
 use session_reaper::{Ports, Process};
 use session_runtime::clock::{SystemClock, SystemEntropy, TokioTimer};
-use session_runtime::config::{
-    ConfigArgs, describe, docs_table, exit_on_mistakes, load, print_config,
-};
+use session_runtime::config::ConfigArgs;
 use session_runtime::listen::bind;
 use session_runtime::private::{self, Check, Readiness};
+use session_runtime::program;
+use session_runtime::reach::{reach, watch};
 use session_runtime::shutdown::{Shutdown, Tasks};
 use session_runtime::telemetry::{Metrics, init_logs};
 use session_store::{OpenError, PostgresStore};
-
-/// The pause before the database is tried again while it can't be used.
-const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Ends sessions whose time is over.
 #[derive(Debug, Parser)]
@@ -40,25 +37,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    if let Some(Command::Settings) = options.command {
-        print!("{}", docs_table(&describe(Process::read)));
-        return ExitCode::SUCCESS;
-    }
-    let loaded = exit_on_mistakes(load(options.config.layers_of_process(), Process::read));
-    if options.config.print_config {
-        print!("{}", print_config(&loaded.fields));
-        return ExitCode::SUCCESS;
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("can't start threads");
-    match runtime.and_then(|runtime| runtime.block_on(run(loaded.value))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("session-reaper: {error:#}");
-            ExitCode::FAILURE
+    let Options { config, command } = Options::parse();
+    match command {
+        Some(Command::Settings) => program::print_settings(Process::read),
+        None => {
+            let layers = config.layers_of_process();
+            program::run("session-reaper", &config, layers, Process::read, run)
         }
     }
 }
@@ -83,9 +67,16 @@ async fn run(process: Process) -> Result<()> {
         ),
     );
     tracing::info!(%private, "listening");
-    let Some(store) = reach(&process, &reached, &shutdown).await? else {
+    let Some(store) = connect(&process, &reached, &shutdown).await? else {
         return tasks.run().await.context("stopped");
     };
+    let (probed, watched) = (Arc::clone(&store), shutdown.clone());
+    tasks.spawn(
+        "database",
+        watch("the database", reached, watched, async move || {
+            probed.head().await
+        }),
+    );
     let fence = Arc::new(FenceKeeper::new(FencePorts {
         log: Arc::clone(&store) as _,
         bus: Arc::clone(&bus) as _,
@@ -112,34 +103,19 @@ async fn run(process: Process) -> Result<()> {
 
 /// Connects to the database, for as long as it takes unless waiting won't help; `None` where the
 /// process is told to stop meanwhile.
-async fn reach(
+async fn connect(
     process: &Process,
     check: &Check,
     shutdown: &Shutdown,
 ) -> Result<Option<Arc<PostgresStore>>> {
     let Process { url, options, .. } = process;
-    loop {
+    // Nobody waits for a reaper, so it may wait for whoever migrates.
+    let passing = |error: &OpenError| error.is_passing() || matches!(error, OpenError::Unmigrated);
+    let connect = async || {
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        let connecting = PostgresStore::connect(url, options, clock, entropy);
-        let connected = tokio::select! {
-            connected = connecting => connected,
-            () = shutdown.draining() => return Ok(None),
-        };
-        match connected {
-            Ok(store) => {
-                check.pass();
-                return Ok(Some(Arc::new(store)));
-            }
-            // Nobody waits for a reaper, so it may wait for whoever migrates.
-            Err(error) if error.is_passing() || matches!(error, OpenError::Unmigrated) => {
-                tracing::warn!(%url, error = &error as &dyn std::error::Error, "the database can't be used yet; trying again");
-                check.fail(error.to_string());
-            }
-            Err(error) => return Err(error).with_context(|| format!("can't use {url}")),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(AGAIN_AFTER) => {}
-            () = shutdown.draining() => return Ok(None),
-        }
-    }
+        PostgresStore::connect(url, options, clock, entropy).await
+    };
+    let reached = reach("the database", check, shutdown, passing, connect).await;
+    let store = reached.with_context(|| format!("can't use {url}"))?;
+    Ok(store.map(Arc::new))
 }

@@ -26,11 +26,10 @@ use session_domain::service_key::Scopes;
 use session_domain::usecase::add_service_key::add_service_key;
 use session_domain::usecase::fence::{FenceKeeper, FencePorts};
 use session_runtime::clock::{SystemClock, SystemEntropy, TokioTimer};
-use session_runtime::config::{
-    ConfigArgs, Layers, describe, docs_table, exit_on_mistakes, load, print_config,
-};
+use session_runtime::config::{ConfigArgs, Layers};
 use session_runtime::listen::bind;
 use session_runtime::private::{self, Readiness};
+use session_runtime::program;
 use session_runtime::shutdown::{Shutdown, Tasks};
 use session_runtime::telemetry::{Metrics, init_logs};
 use session_store::SqliteStore;
@@ -106,41 +105,23 @@ fn main() -> ExitCode {
     // Whatever this process makes is for its owner alone: the database holds half of what refresh
     // tokens are made of.
     rustix::process::umask(Mode::from_raw_mode(0o077));
+    let (name, args, layers) = ("session-standalone", &options.config, options.layers());
     match options.command {
         Some(Command::Openapi) => {
             println!("{}", session_api::http::document());
-            return ExitCode::SUCCESS;
+            ExitCode::SUCCESS
         }
-        Some(Command::Settings) => {
-            print!("{}", docs_table(&describe(Config::read)));
-            return ExitCode::SUCCESS;
-        }
-        Some(Command::Check) | None => {}
-    }
-    let loaded = exit_on_mistakes(load(options.layers(), Config::read));
-    if let Some(Command::Check) = options.command {
-        println!("the configuration is good");
-        return ExitCode::SUCCESS;
-    }
-    if options.config.print_config {
-        print!("{}", print_config(&loaded.fields));
-        return ExitCode::SUCCESS;
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("can't start threads");
-    match runtime.and_then(|runtime| runtime.block_on(run(loaded.value))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("session-standalone: {error:#}");
-            ExitCode::FAILURE
-        }
+        Some(Command::Settings) => program::print_settings(Config::read),
+        Some(Command::Check) => program::run(name, args, layers, Config::read, check),
+        None => program::run(name, args, layers, Config::read, run),
     }
 }
 
-/// What the key for device fingerprints is derived for.
-const FINGERPRINT_CONTEXT: &str = "session-service 2026 device fingerprint";
+/// Reading the settings was the check.
+async fn check(_: Config) -> Result<()> {
+    println!("the configuration is good");
+    Ok(())
+}
 
 /// The parts that others are composed of.
 struct Adapters {
@@ -350,7 +331,7 @@ fn compose_api(
         agents: Arc::new(agents),
         locator: places,
         fingerprints: Arc::new(FingerprintHasher::new(
-            secrets.kek.subkey(FINGERPRINT_CONTEXT),
+            secrets.kek.subkey(FingerprintHasher::KEY_CONTEXT),
         )),
         clock: Arc::clone(&adapters.clock) as _,
         timer: Arc::clone(&adapters.timer),

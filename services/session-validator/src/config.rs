@@ -25,22 +25,6 @@ pub struct Config {
     pub cookie: CookieRules,
 }
 
-/// What other processes read, where one file serves them all.
-const OTHERS: [&str; 12] = [
-    "api",
-    "bootstrap_key",
-    "data_dir",
-    "database",
-    "device",
-    "geoip",
-    "grpc",
-    "lease",
-    "reaper",
-    "secrets",
-    "session",
-    "trusted_proxies",
-];
-
 /// The decisions of a validator that runs as a process of its own.
 #[derive(Debug)]
 pub struct Settings {
@@ -103,9 +87,10 @@ impl Settings {
             .duration_within("10ms", "1m");
         let log = LogConfig::read(reader);
         let shutdown = Timing::read(reader);
-        for other in OTHERS {
-            reader.leave_alone(other);
+        for shared in ["reaper", "session", "token"] {
+            reader.leave_alone(shared);
         }
+        reader.leave_others_alone();
         let (issuer, mut websocket_origins) = (issuer?, origins?);
         if !websocket_origins.contains(&issuer) {
             websocket_origins.push(issuer.clone());
@@ -157,7 +142,6 @@ fn life_max(reader: &mut Reader) -> Result<LifeMax, Mistaken> {
         .doc("How long a session lives at most; no less than what the API is told.")
         .default("30d")
         .duration_within("1s", "365d");
-    reader.leave_alone("token");
     Ok(LifeMax {
         access: access?,
         session: session?,

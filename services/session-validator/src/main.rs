@@ -8,11 +8,10 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use session_bus::NatsBus;
 use session_runtime::clock::{SystemClock, SystemEntropy, TokioTimer};
-use session_runtime::config::{
-    ConfigArgs, describe, docs_table, exit_on_mistakes, load, print_config,
-};
+use session_runtime::config::ConfigArgs;
 use session_runtime::listen::bind;
 use session_runtime::private::{self, Readiness};
+use session_runtime::program;
 use session_runtime::shutdown::{Shutdown, Tasks};
 use session_runtime::telemetry::{Metrics, init_logs};
 use session_token::StrictVerifier;
@@ -36,25 +35,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    if let Some(Command::Settings) = options.command {
-        print!("{}", docs_table(&describe(Settings::read)));
-        return ExitCode::SUCCESS;
-    }
-    let loaded = exit_on_mistakes(load(options.config.layers_of_process(), Settings::read));
-    if options.config.print_config {
-        print!("{}", print_config(&loaded.fields));
-        return ExitCode::SUCCESS;
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("can't start threads");
-    match runtime.and_then(|runtime| runtime.block_on(run(loaded.value))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("session-validator: {error:#}");
-            ExitCode::FAILURE
+    let Options { config, command } = Options::parse();
+    match command {
+        Some(Command::Settings) => program::print_settings(Settings::read),
+        None => {
+            let layers = config.layers_of_process();
+            program::run("session-validator", &config, layers, Settings::read, run)
         }
     }
 }

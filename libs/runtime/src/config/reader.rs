@@ -26,6 +26,36 @@ pub struct Field {
     pub origin: String,
 }
 
+/// Every section, and every setting outside one, that some process of the product reads: one file
+/// may serve them all.
+const SECTIONS: [&str; 25] = [
+    "activity",
+    "api",
+    "bootstrap_key",
+    "data_dir",
+    "database",
+    "device",
+    "events",
+    "geoip",
+    "grpc",
+    "issuer",
+    "lease",
+    "limit",
+    "log",
+    "nats",
+    "origins",
+    "private",
+    "reaper",
+    "redis",
+    "retention",
+    "secrets",
+    "session",
+    "shutdown",
+    "token",
+    "trusted_proxies",
+    "validator",
+];
+
 /// Reads fields from the layers, noting mistakes and descriptions as it goes.
 #[derive(Debug)]
 pub struct Reader {
@@ -62,6 +92,22 @@ impl Reader {
             origin: "default".to_owned(),
         };
         Value::new(self, field)
+    }
+
+    /// Lets the settings of other processes stand, so that one file can serve them all: whole
+    /// sections of which this one has read nothing. Comes last; a section that it shares with
+    /// others is named to [`Self::leave_alone`].
+    pub fn leave_others_alone(&mut self) {
+        let read = |section: &&str| {
+            let within = format!("{section}.");
+            self.read
+                .iter()
+                .any(|name| name == section || name.starts_with(&within))
+        };
+        let others: Vec<_> = SECTIONS.into_iter().filter(|one| !read(one)).collect();
+        for section in others {
+            self.leave_alone(section);
+        }
     }
 
     /// Lets other processes' settings stand that are called `name` or are in the section of that
