@@ -4,6 +4,7 @@ use crate::ids::{Seq, SessionId, TenantId};
 use crate::port::{
     Clock, End, EndOutcome, Fence, PortError, SessionCache, SessionStore, Targets, Why,
 };
+use crate::revocation::Publication;
 use crate::service_key::Scope;
 use crate::session::Session;
 use crate::usecase::caller::Caller;
@@ -21,12 +22,23 @@ pub struct EndPorts<'a> {
     pub clock: &'a dyn Clock,
 }
 
-/// It is over, and nobody accepts it any more.
+/// How long whoever ends something waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Until no validator anywhere accepts it.
+    UntilRefused,
+    /// Until the end is written: validators learn of it at once, and one that can't be reached may
+    /// accept it until its lease is over.
+    UntilWritten,
+}
+
+/// It is over, and with the patience for it nobody accepts it any more.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ended {
     /// The session. Where it had ended before, with that ending.
     pub session: Session,
-    /// The log entry that every validator has applied or can't answer without.
+    /// The log entry that every validator has applied or can't answer without; or will, where the
+    /// caller didn't wait.
     pub seq: Seq,
 }
 
@@ -41,7 +53,25 @@ pub enum EndError {
     Port(#[from] PortError),
 }
 
-/// Ends a session on behalf of `caller`, and waits until no validator accepts it.
+/// Waits as long as was wished for the entry `through`, of which `fresh` is the news.
+pub(crate) async fn settle(
+    fence: &dyn Fence,
+    patience: Patience,
+    through: Seq,
+    fresh: Option<Publication>,
+) -> Result<(), PortError> {
+    match (patience, fresh) {
+        (Patience::UntilRefused, fresh) => fence.wait(through, fresh).await,
+        (Patience::UntilWritten, Some(fresh)) => {
+            fence.announce(fresh).await;
+            Ok(())
+        }
+        (Patience::UntilWritten, None) => Ok(()),
+    }
+}
+
+/// Ends a session on behalf of `caller`, and waits until no validator accepts it, or as long as
+/// `patience` says.
 ///
 /// Ending what has ended is a success, after waiting for *that* end's fence: a repeated request
 /// must not be answered before the first one could have been.
@@ -54,6 +84,7 @@ pub async fn end(
     tenant: &TenantId,
     id: SessionId,
     note: Option<String>,
+    patience: Patience,
 ) -> Result<Ended, EndError> {
     reachable(ports.store, caller, tenant, id, Scope::Revoke)
         .await?
@@ -78,7 +109,7 @@ pub async fn end(
         fresh,
         more: _,
     } = ports.store.apply(change).await?;
-    ports.fence.wait(through, fresh).await?;
+    settle(ports.fence, patience, through, fresh).await?;
     let session = ended
         .into_iter()
         .next()

@@ -5,7 +5,7 @@ use crate::ids::{Seq, SessionId, TenantId, UserId};
 use crate::port::{End, EndOutcome, Targets, Why};
 use crate::session::EndReason;
 use crate::usecase::caller::Caller;
-use crate::usecase::end::{EndError, EndPorts};
+use crate::usecase::end::{EndError, EndPorts, Patience, settle};
 
 /// How many sessions end in one transaction: as many as lock nobody else out for long.
 const BATCH: u32 = 1_000;
@@ -15,11 +15,13 @@ const BATCH: u32 = 1_000;
 pub struct EndedMany {
     /// How many this call ended.
     pub count: u64,
-    /// The log entry that every validator has applied or can't answer without.
+    /// The log entry that every validator has applied or can't answer without; or will, where the
+    /// caller didn't wait.
     pub seq: Seq,
 }
 
-/// Ends every active session of a user but `except`, and waits until no validator accepts any.
+/// Ends every active session of a user but `except`, and waits until no validator accepts any, or
+/// as long as `patience` says.
 ///
 /// # Errors
 /// See [`EndError`]: some may have been ended; asking again completes it.
@@ -29,6 +31,7 @@ pub async fn end_others(
     tenant: &TenantId,
     user: &UserId,
     except: Option<SessionId>,
+    patience: Patience,
 ) -> Result<EndedMany, EndError> {
     let reason = match caller {
         Caller::User { .. } => EndReason::RevokedByUser,
@@ -61,7 +64,7 @@ pub async fn end_others(
         }
         if !more {
             // The log is applied in order: the last fence stands for all before it.
-            ports.fence.wait(through, fresh).await?;
+            settle(ports.fence, patience, through, fresh).await?;
             return Ok(EndedMany {
                 count,
                 seq: through,

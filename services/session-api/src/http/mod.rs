@@ -12,6 +12,7 @@ mod docs;
 mod health;
 mod jwks;
 mod merged;
+mod prefer;
 mod problem;
 mod requests;
 mod sessions;

@@ -46,6 +46,8 @@ pub enum Denial {
     UnknownPath,
     /// Whether it is good can't be known right now.
     Unavailable,
+    /// It demands knowledge of an end that this validator hasn't heard of, if there is one.
+    Behind,
 }
 
 impl Denial {
@@ -55,7 +57,7 @@ impl Denial {
             Self::NoCredential | Self::Ambiguous | Self::Refused(_) => StatusCode::UNAUTHORIZED,
             Self::ForeignOrigin | Self::UnknownPolicy => StatusCode::FORBIDDEN,
             Self::UnknownPath => StatusCode::NOT_FOUND,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::Behind => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -70,6 +72,7 @@ impl Denial {
             Self::UnknownPolicy => "unknown_policy",
             Self::UnknownPath => "not_found",
             Self::Unavailable => "unavailable",
+            Self::Behind => "behind",
         }
     }
 
@@ -87,6 +90,9 @@ impl Denial {
             Self::Unavailable => {
                 "It can't be known right now whether the session is valid. Try again shortly."
             }
+            Self::Behind => {
+                "The revocation demanded by Session-Min-Seq is not known here. Try again shortly."
+            }
         }
     }
 
@@ -96,9 +102,11 @@ impl Denial {
             Self::NoCredential => Some(r#"Bearer realm="session""#),
             Self::Ambiguous => Some(r#"Bearer realm="session", error="invalid_request""#),
             Self::Refused(_) => Some(r#"Bearer realm="session", error="invalid_token""#),
-            Self::ForeignOrigin | Self::UnknownPolicy | Self::UnknownPath | Self::Unavailable => {
-                None
-            }
+            Self::ForeignOrigin
+            | Self::UnknownPolicy
+            | Self::UnknownPath
+            | Self::Unavailable
+            | Self::Behind => None,
         }
     }
 }
@@ -157,7 +165,7 @@ pub fn deny(denial: Denial) -> Response {
     if let Some(challenge) = denial.challenge() {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
-    if denial == Denial::Unavailable {
+    if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
@@ -270,6 +278,7 @@ mod tests {
             Denial::UnknownPolicy,
             Denial::UnknownPath,
             Denial::Unavailable,
+            Denial::Behind,
         ] {
             let response = deny(denial);
             assert!(response.status().is_client_error() || response.status().is_server_error());
@@ -282,7 +291,7 @@ mod tests {
             );
             assert_eq!(
                 response.headers().contains_key(RETRY_AFTER),
-                denial == Denial::Unavailable
+                matches!(denial, Denial::Unavailable | Denial::Behind)
             );
         }
     }

@@ -10,7 +10,9 @@ mod route;
 use std::sync::Arc;
 use std::time::Duration;
 
+use poem::http::HeaderMap;
 use poem::{Endpoint, Request, Response};
+use session_domain::ids::Seq;
 use session_domain::port::{Bus, Clock, TokenVerifier};
 use session_domain::revocation::RevocationState;
 use session_domain::time::Timestamp;
@@ -30,6 +32,19 @@ const CHECK_WITHIN: Duration = Duration::from_millis(150);
 
 /// The one policy there is until policies are configured.
 const DEFAULT_POLICY: &str = "default";
+
+/// What this validator must at least have applied, where the request demands something: the
+/// `Session-Revocation-Seq` of an end it is to know of. A value that isn't a number is one that
+/// nobody has reached.
+const SESSION_MIN_SEQ: &str = "session-min-seq";
+
+fn least_entry(headers: &HeaderMap) -> Seq {
+    let demands = headers.get_all(SESSION_MIN_SEQ).iter().map(|demand| {
+        let number = demand.to_str().ok().and_then(|text| text.parse().ok());
+        Seq(number.unwrap_or(u64::MAX))
+    });
+    demands.max().unwrap_or_default()
+}
 
 /// Answers gateways.
 pub struct Authz {
@@ -61,6 +76,10 @@ impl Authz {
             Route::parse(request.uri().path()).ok_or(Denial::UnknownPath)?;
         if policy != DEFAULT_POLICY {
             return Err(Denial::UnknownPolicy);
+        }
+        // Before the look-up, which then knows of everything up to there.
+        if least_entry(request.headers()) > self.state.applied() {
+            return Err(Denial::Behind);
         }
         let presented = credential(request.headers(), &self.cookie).map_err(|none| match none {
             NoCredential::Absent => Denial::NoCredential,

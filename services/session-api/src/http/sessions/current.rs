@@ -5,7 +5,7 @@ use std::sync::Arc;
 use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
-use session_domain::usecase::end::end;
+use session_domain::usecase::end::{Patience, end};
 use session_domain::usecase::find::find;
 
 use crate::app::App;
@@ -69,6 +69,7 @@ impl Current {
             &caller.tenant,
             caller.session,
             None,
+            Patience::UntilRefused,
         )
         .await?;
         let cookie = caller.by_cookie.then(|| expired_cookie(&app.cookie));
