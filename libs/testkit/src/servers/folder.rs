@@ -9,7 +9,7 @@ use tempfile::TempDir;
 const PREFIX: &str = "session-testkit-";
 
 /// An empty folder, removed when dropped.
-pub(super) fn fresh(what: &str) -> TempDir {
+pub(crate) fn fresh(what: &str) -> TempDir {
     static SWEPT: Once = Once::new();
     SWEPT.call_once(sweep);
     let prefix = format!("{PREFIX}{}-{what}-", std::process::id());

@@ -11,10 +11,10 @@
 //! println!("{}", nats.url());
 //! ```
 
-mod folder;
+pub(crate) mod folder;
 mod nats;
 mod postgres;
-mod process;
+pub(crate) mod process;
 mod redis;
 
 pub use nats::Nats;

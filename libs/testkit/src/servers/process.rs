@@ -42,7 +42,7 @@ pub(super) fn program(name: &str, folders: &[PathBuf]) -> PathBuf {
 
 /// Who a server runs as. Some refuse to run as root.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct User {
+pub(crate) struct User {
     /// The user's number.
     pub(super) uid: u32,
     /// The number of its group.
@@ -72,7 +72,7 @@ impl User {
 }
 
 /// A command that ends with this process, by `death`, and runs as `user` where there is one.
-pub(super) fn command(program: &Path, user: Option<User>, death: &str) -> Command {
+pub(crate) fn command(program: &Path, user: Option<User>, death: &str) -> Command {
     let mut command = Command::new(self::program("setpriv", &[]));
     command.arg(format!("--pdeathsig={death}"));
     if let Some(User { uid, gid }) = user {
@@ -89,7 +89,7 @@ type Job = (Command, SyncSender<io::Result<Child>>);
 
 /// Starts a process from a thread that lives as long as this process: by "parent" the kernel means
 /// the thread that forked, and tests' threads end before the servers they share.
-fn spawn(command: Command) -> io::Result<Child> {
+pub(crate) fn spawn(command: Command) -> io::Result<Child> {
     static SPAWNER: LazyLock<Mutex<Sender<Job>>> = LazyLock::new(|| {
         let (jobs, todo) = channel::<Job>();
         std::thread::spawn(move || {
@@ -191,7 +191,7 @@ impl Drop for Process {
     clippy::disallowed_methods,
     reason = "a test harness waits for other programs, in their time"
 )]
-pub(super) fn within(span: Duration, mut happens: impl FnMut() -> bool) -> bool {
+pub(crate) fn within(span: Duration, mut happens: impl FnMut() -> bool) -> bool {
     let begun = Instant::now();
     loop {
         if happens() {
