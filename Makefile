@@ -19,18 +19,29 @@ MISSING := PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' :)"
 	done
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test sim check generate deps servers fmt
+.PHONY: help run run-distributed demo test sim check generate deps servers fmt
 
 help: ## Lists what can be made
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Runs the whole service in one process, its data in ./var
 	@$(CARGO) build -j $(JOBS) -p session-standalone
 	@$(CARGO) run -q -p session-standalone -- --data-dir $(DATA_DIR)
 
-demo: ## Plays a day of one user on four devices against what `make run` started
+run-distributed: ## Runs it as separate processes, over PostgreSQL, NATS and Redis of their own
+	@missing=$$($(MISSING)); test -z "$$missing" || $(MAKE) --no-print-directory servers
+	@$(CARGO) build -j $(JOBS) -p session-testkit --example distributed -p session-api -p session-validator -p session-reaper
+	@$(CARGO) run -q -p session-testkit --example distributed -- $(DATA_DIR)
+
+# What runs as separate processes has left word where its validators are.
+demo: ## Plays a day of one user on four devices against what `make run` or `make run-distributed` started
 	@$(CARGO) build -j $(JOBS) -p session-standalone --bins
-	@$(CARGO) run -q -p session-standalone --bin session-demo -- --service-key-file $(DATA_DIR)/service-key
+	@if [ -e $(DATA_DIR)/validators ]; then \
+		set -- --service-key-file $(DATA_DIR)/distributed-service-key $$(sed 's/^/--validator=/' $(DATA_DIR)/validators); \
+	else \
+		set -- --service-key-file $(DATA_DIR)/service-key; \
+	fi; \
+	$(CARGO) run -q -p session-standalone --bin session-demo -- "$$@"
 
 test: ## Runs all tests; first installs the servers they need, where those are missing
 	@missing=$$($(MISSING)); test -z "$$missing" || $(MAKE) --no-print-directory servers

@@ -15,9 +15,9 @@ struct Options {
     /// Where the API is.
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     api: String,
-    /// Where the validator is.
-    #[arg(long, default_value = "http://127.0.0.1:8081")]
-    validator: String,
+    /// Where a validator is; several times for several, all of which are asked each time.
+    #[arg(long = "validator", default_value = "http://127.0.0.1:8081")]
+    validators: Vec<String>,
     /// The file that holds a service key.
     #[arg(long, default_value = "var/service-key")]
     service_key_file: PathBuf,
@@ -128,9 +128,24 @@ impl Day {
         })
     }
 
-    /// What a gateway is told about a device, by its access token and by its cookie.
+    /// What a gateway is told about a device, whichever validator it asks.
     async fn validates(&self, device: &Device) -> Result<bool> {
-        let url = format!("{}/v1/authz/forwarded/default", self.options.validator);
+        let mut answers = Vec::new();
+        for validator in &self.options.validators {
+            answers.push(self.validates_at(validator, device).await?);
+        }
+        let first = *answers.first().context("no validator")?;
+        ensure!(
+            answers.iter().all(|answer| *answer == first),
+            "the validators disagree about {}: {answers:?}",
+            device.label
+        );
+        Ok(first)
+    }
+
+    /// What one validator says, by the access token and by the cookie.
+    async fn validates_at(&self, validator: &str, device: &Device) -> Result<bool> {
+        let url = format!("{validator}/v1/authz/forwarded/default");
         let by_token = self
             .http
             .get(&url)
@@ -167,7 +182,11 @@ impl Day {
         } else {
             "refused at once"
         };
-        println!("  {} is {word} by the validator", device.label);
+        let by = match self.options.validators.len() {
+            1 => "the validator".to_owned(),
+            count => format!("all {count} validators"),
+        };
+        println!("  {} is {word} by {by}", device.label);
         Ok(())
     }
 
