@@ -9,6 +9,9 @@ JOBS ?= 2
 DATA_DIR ?= var
 # How many schedules `make sim` goes through.
 SEEDS ?= 100000
+# How many sessions are being ended in each fault of `make faults`, and how many while all is well.
+TRIALS ?= 200
+HEALTHY ?= 100000
 
 # The programs that tests start for themselves, and the Debian packages they come in.
 TEST_PROGRAMS := nats-server:nats-server redis-server:redis-server initdb:postgresql psql:postgresql-client setpriv:util-linux
@@ -32,7 +35,7 @@ install = missing=$$($(call missing,$(1))); \
 	$$as_root apt-get update -q && $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-distributed demo test sim check generate deps servers e2e-gateways fmt
+.PHONY: help run run-distributed demo test sim faults faults-short faults-mutants check generate deps servers e2e-gateways fmt
 
 help: ## Lists what can be made
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z0-9-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +65,20 @@ test: ## Runs all tests; first installs the servers they need, where those are m
 
 sim: ## Runs SEEDS=100000 schedules of the revocation protocol in simulation
 	@$(CARGO) run --release -j $(JOBS) -p session-testkit --example sim -- $(SEEDS)
+
+faults: ## Breaks everything the processes run on, while TRIALS=200 sessions end in each fault
+	@missing=$$($(call missing,$(TEST_PROGRAMS))); test -z "$$missing" || $(MAKE) --no-print-directory servers
+	@$(CARGO) build --release -j $(JOBS) -p session-faults -p session-api -p session-validator -p session-reaper
+	@$(CARGO) run -q --release -p session-faults -- --trials $(TRIALS) --healthy $(HEALTHY) $(FAULTS)
+
+faults-short: ## The same, in minutes
+	@missing=$$($(call missing,$(TEST_PROGRAMS))); test -z "$$missing" || $(MAKE) --no-print-directory servers
+	@$(CARGO) build -j $(JOBS) -p session-faults -p session-api -p session-validator -p session-reaper
+	@$(CARGO) run -q -p session-faults -- --trials 50 --healthy 2000 $(FAULTS)
+
+faults-mutants: ## Takes guards of the protocol away, in a copy, and looks whether the faults notice
+	@missing=$$($(call missing,$(TEST_PROGRAMS))); test -z "$$missing" || $(MAKE) --no-print-directory servers
+	@JOBS=$(JOBS) e2e/faults/mutants.sh
 
 check: ## Checks formatting, lints, layers, documentation and dependencies
 	$(CARGO) fmt --all -- --check

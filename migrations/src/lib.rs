@@ -12,6 +12,9 @@
 
 mod dialect;
 mod m20261121_000001_foundation;
+mod m20261121_000002_bulk_revocations;
+mod m20261121_000003_outbox;
+mod m20261121_000005_log_epochs;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -31,7 +34,12 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261121_000001_foundation::Migration)]
+        vec![
+            Box::new(m20261121_000001_foundation::Migration),
+            Box::new(m20261121_000002_bulk_revocations::Migration),
+            Box::new(m20261121_000003_outbox::Migration),
+            Box::new(m20261121_000005_log_epochs::Migration),
+        ]
     }
 }
 
@@ -42,14 +50,14 @@ pub enum SchemaState {
     Empty,
     /// It is ours, and not yet as far as this binary.
     Behind,
-    /// It is ours, and as far as this binary.
+    /// It is ours, and as far as this binary; or further, in ways that this one can live with.
     Ours,
 }
 
 /// Why a database's schema can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
-    /// A newer binary has been at it.
+    /// A newer binary has been at it, and this one can't live with what it did.
     #[error("the schema is newer than this binary: {}", .unknown.join(", "))]
     Newer {
         /// What was done to it that this binary doesn't know; or the generation it demands.
@@ -93,14 +101,15 @@ where
             "SELECT version FROM seaql_migrations",
         ))
         .await?;
-    let behind = rows.len() < known.len();
-    let mut unknown = Vec::new();
-    for row in rows {
-        let applied: String = row.try_get("", "version")?;
-        if !known.contains(&applied) {
-            unknown.push(applied);
-        }
-    }
+    let applied = rows
+        .iter()
+        .map(|row| row.try_get("", "version"))
+        .collect::<Result<Vec<String>, DbErr>>()?;
+    let behind = known.iter().any(|known| !applied.contains(known));
+    let mut unknown: Vec<_> = applied
+        .into_iter()
+        .filter(|applied| !known.contains(applied))
+        .collect();
     if manager.has_table("schema_info").await? {
         let needed = number(
             db,
@@ -109,16 +118,18 @@ where
             "min_binary",
         )
         .await?;
-        unknown.extend(
-            needed
-                .filter(|needed| *needed > GENERATION)
-                .map(|needed| format!("generation {needed}")),
-        );
+        if let Some(needed) = needed.filter(|needed| *needed > GENERATION) {
+            unknown.push(format!("generation {needed}"));
+            return Err(SchemaError::Newer { unknown });
+        }
     }
-    match (unknown.is_empty(), behind) {
+    match (behind, unknown.is_empty()) {
+        // A newer binary has expanded the schema, and says that this one may go on: during a
+        // rolling upgrade, and after it was taken back.
+        (false, _) => Ok(SchemaState::Ours),
         (true, true) => Ok(SchemaState::Behind),
-        (true, false) => Ok(SchemaState::Ours),
-        (false, _) => Err(SchemaError::Newer { unknown }),
+        // Two histories that forked; nobody knows what the other one's steps need of ours.
+        (true, false) => Err(SchemaError::Newer { unknown }),
     }
 }
 
@@ -137,8 +148,10 @@ pub async fn migrate(db: &DatabaseConnection) -> Result<(), SchemaError> {
     if let Some(lock) = dialect::migration_lock(transaction.get_database_backend()) {
         transaction.execute_unprepared(lock).await?;
     }
-    inspect(&transaction).await?;
-    Migrator::up(&transaction, None).await?;
+    match inspect(&transaction).await? {
+        SchemaState::Empty | SchemaState::Behind => Migrator::up(&transaction, None).await?,
+        SchemaState::Ours => {}
+    }
     transaction.commit().await?;
     Ok(())
 }

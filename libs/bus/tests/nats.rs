@@ -193,8 +193,11 @@ async fn what_is_too_long_is_not_sent() {
                 seq: Seq(0),
             },
             keys: vec![],
+            skipped: vec![],
             floors: vec![],
             lists: vec![u64::MAX; 50_000],
+            after: None,
+            more: None,
         };
         reply.send(BusReply::Snapshot(snapshot)).unwrap();
     };

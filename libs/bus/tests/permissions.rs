@@ -5,15 +5,17 @@ mod support;
 
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::pull;
 use futures::future::join;
 use futures::stream::{BoxStream, StreamExt};
 use session_bus::NatsBus;
+use session_domain::contract::publisher::event;
 use session_domain::ids::{InstanceId, LogEpoch, Seq};
-use session_domain::port::{Bus, BusReply, BusRequest, Incoming};
+use session_domain::port::{Bus, BusReply, BusRequest, EventPublisher, Incoming};
 use session_domain::revocation::{Acknowledgement, Head};
 use session_domain::secret::Secret256;
 use session_testkit::servers::Nats;
-use support::{PATIENCE, config, connect, publication};
+use support::{PATIENCE, config, connect, publication, stream};
 use uuid::Uuid;
 
 /// Long enough for a message to arrive that was let through.
@@ -100,6 +102,77 @@ async fn each_process_can_do_its_work() {
             assert_eq!(answer.unwrap(), BusReply::Released);
         }
     }
+}
+
+/// A consumer made by the operator, as the system it was made for sees it.
+async fn billing(server: &Nats) -> async_nats::jetstream::consumer::PullConsumer {
+    let operator = async_nats::jetstream::new(raw(server, "operator").await);
+    let stream = operator.get_stream("SESSION_EVENTS").await.unwrap();
+    let durable = pull::Config {
+        durable_name: Some("billing".into()),
+        filter_subject: "session.events.acme-2.>".into(),
+        ..pull::Config::default()
+    };
+    stream.create_consumer(durable).await.unwrap();
+    let options = async_nats::ConnectOptions::with_user_and_password(
+        "billing".into(),
+        "billing-password".into(),
+    );
+    let options = options.custom_inbox_prefix("_INBOX_billing");
+    let client = options.connect(server.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+    let consumer = context.get_consumer_from_stream("billing", "SESSION_EVENTS");
+    consumer.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reaper_makes_the_stream_and_tells_and_others_hear() {
+    let server = server();
+    let reaper = process(&server, "reaper").await;
+    let events = reaper.events(stream(&"session".parse().unwrap()));
+    let told: Vec<_> = (1..=5).map(event).collect();
+    events.publish(&told).await.unwrap();
+    let consumer = billing(&server).await;
+    let mut heard = consumer.fetch().max_messages(4).messages().await.unwrap();
+    for number in [1, 2, 4, 5] {
+        let message = heard.next().await.expect("an event").unwrap();
+        let event: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
+        assert_eq!(event["id"], number.to_string());
+        message.ack().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_a_reaper_tells_and_it_can_neither_delete_nor_read_what_it_told() {
+    let server = server();
+    let ours = stream(&"session".parse().unwrap());
+    let reaper = process(&server, "reaper").await;
+    let events = reaper.events(ours.clone());
+    events.publish(&[event(1)]).await.unwrap();
+    for intruder in ["validator", "api"] {
+        let intruder = process(&server, intruder).await;
+        let forged = intruder.events(ours.clone()).publish(&[event(2)]).await;
+        assert!(forged.is_err());
+    }
+    for intruder in ["validator", "api", "billing"] {
+        let intruder = raw(&server, intruder).await;
+        let subject = "session.events.acme-2.session.ended";
+        intruder.publish(subject, "forged".into()).await.unwrap();
+        intruder.flush().await.unwrap();
+    }
+    let held = async_nats::ConnectOptions::with_user_and_password(
+        "reaper".into(),
+        "reaper-password".into(),
+    );
+    let held = held.custom_inbox_prefix("_INBOX_reaper");
+    let held = async_nats::jetstream::ContextBuilder::new()
+        .timeout(MOMENT)
+        .build(held.connect(server.url()).await.unwrap());
+    assert!(held.delete_stream("SESSION_EVENTS").await.is_err());
+    let of_reaper = held.get_stream("SESSION_EVENTS").await.unwrap();
+    assert!(of_reaper.get_raw_message(1).await.is_err());
+    let messages = of_reaper.get_info().await.unwrap().state.messages;
+    assert_eq!(messages, 1, "only what the reaper told");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

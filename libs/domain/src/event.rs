@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{DeviceId, ServiceKeyId, SessionId, TenantId, UserId};
+use crate::ids::{DeviceId, RevocationId, ServiceKeyId, SessionId, TenantId, UserId};
 use crate::session::EndReason;
 use crate::time::Timestamp;
 
@@ -90,6 +90,17 @@ pub enum Fact {
         #[serde(skip_serializing_if = "Option::is_none")]
         note: Option<String>,
     },
+    /// Every session of the event's tenant ended, or every session where it names none. Each is
+    /// told of by itself as its row is written.
+    FloorRaised {
+        /// The revocation.
+        revocation: RevocationId,
+        /// Why.
+        reason: EndReason,
+        /// What the caller said about it, where they said something.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+    },
     /// A signing key was made known to every validator.
     KeyAdded {
         /// The key's `kid`.
@@ -132,6 +143,7 @@ impl Fact {
             Self::SessionUpdated { .. } => "session_updated",
             Self::SessionSteppedUp { .. } => "session_stepped_up",
             Self::SessionEnded { .. } => "session_ended",
+            Self::FloorRaised { .. } => "floor_raised",
             Self::KeyAdded { .. } => "key_added",
             Self::KeyRetired { .. } => "key_retired",
             Self::ServiceKeyAdded { .. } => "service_key_added",
@@ -154,6 +166,7 @@ impl Fact {
             | Self::SessionUpdated { .. }
             | Self::SessionSteppedUp { .. }
             | Self::SessionEnded { .. }
+            | Self::FloorRaised { .. }
             | Self::KeyAdded { .. }
             | Self::KeyRetired { .. }
             | Self::ServiceKeyAdded { .. }
@@ -197,6 +210,11 @@ mod tests {
             Fact::SessionSteppedUp { acr: None },
             Fact::SessionEnded {
                 reason: EndReason::Logout,
+                note: None,
+            },
+            Fact::FloorRaised {
+                revocation: RevocationId(uuid::Uuid::nil()),
+                reason: EndReason::RevokedByAdmin,
                 note: None,
             },
             Fact::KeyAdded { kid: "k".into() },

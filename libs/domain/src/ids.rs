@@ -168,6 +168,8 @@ uuid_id!(
     InstanceId,
     /// A service key's public handle; the key itself is known only by its hash.
     ServiceKeyId,
+    /// The ending of many sessions at once: its public handle.
+    RevocationId,
     /// A user's device, told apart from their others by what it is recognised by.
     DeviceId
 );
@@ -211,7 +213,7 @@ number!(
 /// Which history the revocation log's numbers belong to, drawn at random when the log is founded
 /// and again whenever its numbers may have been lost (a database restored from a backup).
 /// Numbers of different epochs are never compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LogEpoch(pub u64);
 

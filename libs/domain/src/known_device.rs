@@ -50,6 +50,14 @@ impl KnownDevice {
         }
     }
 
+    /// Takes in another sign-in on it, as [`Self::first_seen`] would make that known. What its user
+    /// said of it stays; a name given at this sign-in is taken where there is none.
+    pub fn seen_again(&mut self, later: Self) {
+        self.agent = later.agent;
+        self.last_seen_at = later.last_seen_at;
+        self.name = self.name.take().or(later.name);
+    }
+
     /// The device with what `update` names.
     #[must_use]
     pub fn updated(self, update: DeviceUpdate) -> Self {

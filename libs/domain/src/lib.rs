@@ -8,6 +8,8 @@
 //! 3. [`port`]: what those need from the world.
 //! 4. [`revocation`]: the protocol that makes an end true everywhere at once.
 
+pub mod bulk;
+pub mod cloud_event;
 pub mod device;
 pub mod event;
 pub mod ids;

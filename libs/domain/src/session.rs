@@ -163,11 +163,13 @@ pub enum RefreshVerdict {
 }
 
 impl Session {
-    /// The moment it is over by time alone, as things stand: the earliest of its ends.
+    /// The moment it is over by time alone, as things stand: the earliest of its ends. It may have
+    /// been used a little after `last_seen_at`, and is never idle before its allowance has passed
+    /// since then: see [`Self::seen_step`].
     pub fn due_at(&self) -> Timestamp {
         let end = self.expires_at.min(self.absolute_expires_at);
         match self.idle_timeout {
-            Some(idle) => end.min(self.last_seen_at.plus(idle)),
+            Some(idle) => end.min(self.last_seen_at.plus(idle).plus(self.seen_step())),
             None => end,
         }
     }
@@ -381,7 +383,7 @@ mod tests {
     fn overdue_says_why() {
         let mut session = sample::session();
         session.idle_timeout = Some(Duration::from_secs(60));
-        let idle_end = session.last_seen_at.plus(Duration::from_secs(60));
+        let idle_end = session.last_seen_at.plus(Duration::from_secs(60 + 6));
         assert_eq!(
             session.overdue(idle_end.minus(Duration::from_micros(1))),
             None

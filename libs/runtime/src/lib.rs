@@ -16,5 +16,6 @@ pub mod listen;
 pub mod private;
 pub mod program;
 pub mod reach;
+mod serve;
 pub mod shutdown;
 pub mod telemetry;

@@ -1,21 +1,11 @@
-//! Binding ports, all or none, and serving them until the shutdown closes them.
+//! Binding ports, all or none. What is served on them is in `serve.rs`.
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use poem::http::uri::Scheme;
-use poem::listener::Acceptor;
-use poem::web::{LocalAddr, RemoteAddr};
-use poem::{IntoEndpoint, Server};
 use tokio::net::{TcpListener, TcpStream};
-
-use crate::shutdown::Shutdown;
-
-/// How long a connection may stay silent. poem has no limit for reading headers alone, so this is
-/// also what ends slow senders.
-const IDLE: Duration = Duration::from_secs(75);
 
 /// How long accepting pauses when the system has no more descriptors to give; without the pause
 /// the loop would take a whole core and make matters worse.
@@ -40,51 +30,15 @@ impl Listener {
         self.name
     }
 
-    /// The bound socket, for servers that aren't poem's.
-    pub fn into_inner(self) -> TcpListener {
-        self.socket
-    }
-
-    /// Serves HTTP/1.1 and HTTP/2 without TLS until the shutdown closes it, then lets requests in
-    /// flight finish for as long as its timing allows.
-    ///
-    /// # Errors
-    /// None today; a server that can't go on ends with one.
-    pub async fn serve<E>(self, endpoint: E, shutdown: Shutdown) -> io::Result<()>
-    where
-        E: IntoEndpoint,
-        E::Endpoint: 'static,
-    {
-        let name = self.name;
-        let drain = shutdown.timing().drain;
-        Server::new_with_acceptor(self)
-            .name(name)
-            .idle_timeout(IDLE)
-            .run_with_graceful_shutdown(
-                endpoint,
-                async move { shutdown.closing().await },
-                Some(drain),
-            )
-            .await
-    }
-}
-
-impl Acceptor for Listener {
-    type Io = TcpStream;
-
-    fn local_addr(&self) -> Vec<LocalAddr> {
-        vec![LocalAddr(self.address.into())]
-    }
-
-    async fn accept(&mut self) -> io::Result<(TcpStream, LocalAddr, RemoteAddr, Scheme)> {
+    /// The next connection. Waits out the system's troubles.
+    pub(crate) async fn accept(&mut self) -> (TcpStream, SocketAddr) {
         loop {
             match self.socket.accept().await {
                 Ok((stream, peer)) => {
                     // Answers are small and written at once: waiting for more to send is wasted.
                     // A socket that refuses the option still works.
                     let _ = stream.set_nodelay(true);
-                    let local = LocalAddr(self.address.into());
-                    return Ok((stream, local, RemoteAddr(peer.into()), Scheme::HTTP));
+                    return (stream, peer);
                 }
                 // The client gave up while it was waiting.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -147,7 +101,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-    use crate::shutdown::Timing;
+    use crate::shutdown::{Shutdown, Timing};
 
     fn loopback() -> SocketAddr {
         "127.0.0.1:0".parse().unwrap()
@@ -232,5 +186,56 @@ mod tests {
         shutdown.drain();
         let ended = tokio::time::timeout(Duration::from_secs(5), server).await;
         ended.unwrap().unwrap().unwrap();
+    }
+
+    /// Whether the server has closed the connection, once nothing else can happen any more.
+    async fn is_closed(mut stream: TcpStream) -> bool {
+        let mut answer = Vec::new();
+        let within =
+            tokio::time::timeout(Duration::from_secs(300), stream.read_to_end(&mut answer));
+        within.await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_and_silent_clients_hold_nobody_up_and_are_given_up() {
+        let [listener] = bind([("test", loopback())]).await.unwrap();
+        let address = listener.address();
+        let shutdown = Shutdown::manual(Timing::default());
+        let routes = Route::new().at("/slow", slow);
+        let _server = tokio::spawn(listener.serve(routes, shutdown.clone()));
+        let mut waiting = Vec::new();
+        for begun in ["", "P", "GET /slow HTTP/1.1\r\nHost:", "PRI * HT"] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(begun.as_bytes()).await.unwrap();
+            waiting.push((begun, stream));
+        }
+        // One that goes on sending, a byte now and then, is as slow.
+        let mut dripping = TcpStream::connect(address).await.unwrap();
+        dripping
+            .write_all(b"GET /slow HTTP/1.1\r\nX: ")
+            .await
+            .unwrap();
+        let drips = async {
+            for _ in 0..100 {
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                if dripping.write_all(b"x").await.is_err() {
+                    return true;
+                }
+            }
+            false
+        };
+        let quick = async {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let request = b"GET /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+            stream.write_all(request).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        assert!(quick.await.ends_with("finished"));
+        assert!(drips.await, "a dripping client is given up");
+        for (begun, stream) in waiting {
+            assert!(is_closed(stream).await, "{begun:?}");
+        }
     }
 }

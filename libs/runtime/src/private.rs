@@ -19,6 +19,7 @@ use crate::telemetry::Metrics;
 pub struct Readiness {
     shutdown: Shutdown,
     checks: Arc<Mutex<Checks>>,
+    notes: Arc<Mutex<BTreeMap<&'static str, String>>>,
 }
 
 /// The reason each check fails for; `None` where it passes.
@@ -30,7 +31,19 @@ impl Readiness {
         Self {
             shutdown: shutdown.clone(),
             checks: Arc::default(),
+            notes: Arc::default(),
         }
+    }
+
+    /// Says something of that name that an operator should know and that makes the process no less
+    /// ready; `None` takes it back.
+    pub fn note(&self, name: &'static str, text: Option<String>) {
+        // As with the checks.
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        match text {
+            Some(text) => notes.insert(name, text),
+            None => notes.remove(name),
+        };
     }
 
     /// Adds a check of that name, failing until it is told to pass.
@@ -55,9 +68,11 @@ impl Readiness {
         for (name, reason) in self.lock().iter() {
             checks.push(CheckReport::new(name, reason.clone()));
         }
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         Report {
             ready: checks.iter().all(|check| check.ready),
             checks,
+            notes: notes.clone(),
         }
     }
 
@@ -102,6 +117,9 @@ pub struct Report {
     pub ready: bool,
     /// Every check; `running` first, the others by name.
     pub checks: Vec<CheckReport>,
+    /// What else an operator should know, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub notes: BTreeMap<&'static str, String>,
 }
 
 /// One check in the answer of `/readyz`.
@@ -228,6 +246,24 @@ mod tests {
             .await
             .assert_status(StatusCode::SERVICE_UNAVAILABLE);
         client.get("/livez").send().await.assert_status_is_ok();
+    }
+
+    #[tokio::test]
+    async fn a_note_is_told_and_makes_nothing_less_ready() {
+        let readiness = Readiness::new(&Shutdown::manual(Timing::default()));
+        let client = TestClient::new(routes(readiness.clone(), metrics()));
+        readiness.note("policies", Some("the old ones are in force".to_owned()));
+        let answer = client.get("/readyz").send().await;
+        answer.assert_status_is_ok();
+        answer
+            .assert_json(serde_json::json!({
+                "ready": true,
+                "checks": [{"name": "running", "ready": true}],
+                "notes": {"policies": "the old ones are in force"},
+            }))
+            .await;
+        readiness.note("policies", None);
+        assert!(readiness.report().notes.is_empty());
     }
 
     #[tokio::test]

@@ -1,19 +1,26 @@
 //! The queries and statements about users' devices.
 
+use std::collections::BTreeMap;
+
 use sea_orm::ActiveValue::Set;
-use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, OnConflict};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
+use serde_json::json;
 use session_domain::ids::{DeviceId, TenantId, UserId};
 use session_domain::known_device::KnownDevice;
 use session_domain::port::{DeviceQuery, PortError};
 use session_domain::session::Session;
 use session_domain::time::Timestamp;
 
-use crate::dialect::failed;
+use crate::dialect::{self, failed};
 use crate::entity::device::{ActiveModel, Column, Entity, Model};
 use crate::rows::{damaged, from_json, to_json};
+
+/// What a sign-in on a device that was seen before changes, for a statement that spells out all.
+pub(crate) const SEEN_AGAIN: &str = "ON CONFLICT (id) DO UPDATE SET agent = excluded.agent, \
+    last_seen_at = excluded.last_seen_at, name = COALESCE(devices.name, excluded.name)";
 
 /// Notes that a session was started on its device: a new one, or one seen before.
 pub(crate) async fn sign_in<C: ConnectionTrait>(
@@ -41,33 +48,15 @@ pub(crate) async fn store_use<C: ConnectionTrait>(
     if used.is_empty() {
         return Ok(());
     }
-    // Latest first: the first case that holds decides.
-    let mut times: Vec<(Timestamp, DeviceId)> = used
-        .iter()
-        .map(|session| (session.last_seen_at, session.device_id()))
-        .collect();
-    times.sort_unstable_by(|one, other| other.cmp(one));
-    let later = times.iter().fold(CaseStatement::new(), |case, (at, id)| {
-        let news = Column::Id.eq(id.0).and(Column::LastSeenAt.lt(at.0));
-        case.case(news, Expr::value(at.0))
-    });
-    let named = || Column::Id.is_in(times.iter().map(|(_, id)| id.0));
-    // An update locks its rows in no order of ours.
-    let lock = Entity::find()
-        .select_only()
-        .column(Column::Id)
-        .filter(named())
-        .order_by_asc(Column::Id)
-        .lock_exclusive();
-    let locked = lock.into_tuple::<uuid::Uuid>().all(db).await;
-    locked.map_err(failed("lock devices in use"))?;
-    let update = Entity::update_many()
-        .col_expr(
-            Column::LastSeenAt,
-            later.finally(Expr::col(Column::LastSeenAt)).into(),
-        )
-        .filter(named());
-    let done = update.exec(db).await;
+    // The latest use of each: two sessions may be on one device.
+    let mut latest: BTreeMap<DeviceId, Timestamp> = BTreeMap::new();
+    for session in used {
+        let at = latest.entry(session.device_id()).or_insert(Timestamp(0));
+        *at = session.last_seen_at.max(*at);
+    }
+    let row = |(id, at): (DeviceId, Timestamp)| json!({ "id": id.0, "at": at.0 });
+    let rows: serde_json::Value = latest.into_iter().map(row).collect();
+    let done = db.execute_raw(dialect::use_of_devices(db, &rows)).await;
     done.map_err(failed("write that devices were used"))?;
     Ok(())
 }
@@ -134,7 +123,8 @@ fn of_user(tenant: &TenantId, user: &UserId) -> Condition {
         .add(Column::UserId.eq(user.as_str()))
 }
 
-fn row(device: &KnownDevice) -> Result<ActiveModel, PortError> {
+/// The row of a device.
+pub(crate) fn row(device: &KnownDevice) -> Result<ActiveModel, PortError> {
     Ok(ActiveModel {
         id: Set(device.id.0),
         tenant: Set(device.tenant.as_str().to_owned()),

@@ -159,6 +159,39 @@ tables! {
         count: i64,
     }
 
+    /// What floors have ended and the rows don't say yet, to be added to the counters.
+    floored_counter = "floored_counters" {
+        #[sea_orm(primary_key, auto_increment = false)]
+        tenant: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        counter: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        label: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        part: i64,
+        count: i64,
+    }
+
+    /// Revocations of many sessions; the tenant `''` is everybody.
+    revocation = "bulk_revocations" {
+        #[sea_orm(primary_key, auto_increment = false)]
+        id: Uuid,
+        tenant: String,
+        is_floor: i64,
+        filter: String,
+        through: i64,
+        reason: String,
+        note: Option<String>,
+        actor: String,
+        created_at: i64,
+        expected: Option<i64>,
+        ended: i64,
+        finished_at: Option<i64>,
+        seq: i64,
+        seen_tenant: String,
+        seen_serial: i64,
+    }
+
     /// Requests that were carried out.
     idempotency_key = "idempotency_keys" {
         #[sea_orm(primary_key, auto_increment = false)]
@@ -168,6 +201,15 @@ tables! {
         digest: Vec<u8>,
         session_id: Uuid,
         created_at: i64,
+    }
+
+    /// How far events have been told to others, and who tells them.
+    relay = "event_relay" {
+        #[sea_orm(primary_key, auto_increment = false)]
+        id: i64,
+        through: i64,
+        holder: Option<Uuid>,
+        expires_at: i64,
     }
 
     /// What happened.

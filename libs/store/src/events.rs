@@ -22,7 +22,8 @@ pub(crate) async fn append<C: ConnectionTrait>(db: &C, events: &[Event]) -> Resu
     Ok(())
 }
 
-fn row(event: &Event) -> Result<ActiveModel, PortError> {
+/// The row of an event.
+pub(crate) fn row(event: &Event) -> Result<ActiveModel, PortError> {
     Ok(ActiveModel {
         id: NotSet,
         at: Set(event.at.0),

@@ -1,65 +1,124 @@
 //! Leases: granting, giving up, reading.
 
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
-use session_domain::ids::{InstanceId, Seq};
+use session_domain::ids::Seq;
 use session_domain::port::{Clock, Entropy, Heard, PortError};
-use session_domain::revocation::{Grant, GrantReply, GrantRequest, Head, Lease};
+use session_domain::revocation::{Grant, GrantReply, GrantRequest, Head};
 use session_domain::time::Timestamp;
+use uuid::Uuid;
 
 use crate::dialect::{self, failed};
 use crate::entity::lease::{ActiveModel, Column, Entity, Model};
 use crate::entity::{signed, unsigned};
-use crate::{log, rows, sessions};
+use crate::{epochs, log, rows, sessions};
 
-/// Grants or renews a lease. The head stays locked until the transaction ends, so no entry can
-/// slip in between what the grant says and when its row is seen by whoever waits for leases.
+/// A lease that is asked for, and for how long.
+pub(crate) type Wish = (GrantRequest, Duration);
+
+/// Grants or renews leases, all under one lock of the head, which stays until the transaction ends:
+/// so no entry can slip in between what the grants say and when their rows are seen by whoever
+/// waits for leases. What can be read before is, as everybody waits for the head meanwhile.
 pub(crate) async fn grant<C: ConnectionTrait>(
     db: &C,
-    request: &GrantRequest,
-    lease: Duration,
+    wishes: &[Wish],
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+) -> Result<Vec<Result<GrantReply, PortError>>, PortError> {
+    // Read after the requests arrived, as the holders count from before they asked; and before
+    // looking for what is due, so that nothing was due by then that the look has missed.
+    let now = dialect::now(db, clock).await?;
+    let due = sessions::first_due(db).await?;
+    let head = log::lock_head(db).await?;
+    let mut deciding = Deciding {
+        head,
+        now,
+        reaped_through: due.map_or(now, |due| due.min(now)),
+        entropy,
+        known: known(db, wishes).await?,
+        granted: BTreeMap::new(),
+        longest: None,
+    };
+    let replies = wishes.iter().map(|wish| deciding.decide(wish)).collect();
+    upsert(db, deciding.granted).await?;
+    if let Some(longest) = deciding.longest {
+        epochs::note_length(db, longest).await?;
+    }
+    Ok(replies)
+}
+
+/// Grants or renews one lease, as [`grant`].
+pub(crate) async fn grant_one<C: ConnectionTrait>(
+    db: &C,
+    wish: Wish,
     clock: &dyn Clock,
     entropy: &dyn Entropy,
 ) -> Result<GrantReply, PortError> {
-    let counter = request.counter;
-    let head = log::lock_head(db).await?;
-    let known = Entity::find_by_id(request.instance.0)
-        .one(db)
-        .await
-        .map_err(failed("find a lease"))?;
-    if known
-        .as_ref()
-        .is_some_and(|known| signed(counter).is_ok_and(|counter| counter <= known.counter))
-    {
-        return Err(PortError::fatal(
-            "grant a lease",
-            "the counter doesn't rise",
-        ));
+    let replies = grant(db, &[wish], clock, entropy).await?;
+    let reply = replies.into_iter().next();
+    reply.ok_or_else(|| PortError::fatal("grant a lease", "no answer"))?
+}
+
+/// The leases of those who ask, as they are.
+async fn known<C: ConnectionTrait>(
+    db: &C,
+    wishes: &[Wish],
+) -> Result<HashMap<Uuid, Model>, PortError> {
+    let holders = wishes.iter().map(|(request, _)| request.instance.0);
+    let select = Entity::find().filter(dialect::among(db, Column::Instance, holders));
+    let rows = select.all(db).await.map_err(failed("find leases"))?;
+    Ok(rows.into_iter().map(|row| (row.instance, row)).collect())
+}
+
+/// What leases are decided by, and those that were granted.
+struct Deciding<'a> {
+    head: Head,
+    now: Timestamp,
+    reaped_through: Timestamp,
+    entropy: &'a dyn Entropy,
+    /// Each as it is, or as it is to be.
+    known: HashMap<Uuid, Model>,
+    granted: BTreeMap<Uuid, Model>,
+    /// The longest that was granted.
+    longest: Option<Duration>,
+}
+
+impl Deciding<'_> {
+    fn decide(&mut self, (request, lease): &Wish) -> Result<GrantReply, PortError> {
+        let (counter, head) = (request.counter, self.head);
+        let known = self.known.get(&request.instance.0);
+        let repeats = |known: &Model| signed(counter).is_ok_and(|counter| counter <= known.counter);
+        if known.is_some_and(repeats) {
+            return Err(PortError::fatal(
+                "grant a lease",
+                "the counter doesn't rise",
+            ));
+        }
+        match standing(request, head, known)? {
+            Standing::Stranger => return Ok(GrantReply::Rejoin { counter }),
+            Standing::Behind => return Ok(GrantReply::Lagging { counter, head }),
+            Standing::Good => {}
+        }
+        let applied = request.applied.map_or(Seq(0), |applied| applied.seq);
+        let (known, now) = (known.cloned(), self.now);
+        let row = renewed(request, applied, head, *lease, known, now, self.entropy)?;
+        let secret = rows::secret(row.secret.clone())?;
+        self.known.insert(row.instance, row.clone());
+        self.granted.insert(row.instance, row);
+        self.longest = self.longest.max(Some(*lease));
+        Ok(GrantReply::Granted(Grant {
+            counter,
+            head,
+            lease: *lease,
+            server_time: now,
+            reaped_through: self.reaped_through,
+            secret,
+        }))
     }
-    match standing(request, head, known.as_ref())? {
-        Standing::Stranger => return Ok(GrantReply::Rejoin { counter }),
-        Standing::Behind => return Ok(GrantReply::Lagging { counter, head }),
-        Standing::Good => {}
-    }
-    let applied = request.applied.map_or(Seq(0), |applied| applied.seq);
-    // Read after the request arrived, as the holder counts from before it asked.
-    let server_time = dialect::now(db, clock).await?;
-    let row = renewed(request, applied, head, lease, known, server_time, entropy)?;
-    let secret = rows::secret(row.secret.clone())?;
-    upsert(db, row).await?;
-    let due = sessions::first_due(db).await?;
-    let reaped_through = due.map_or(server_time, |due| due.min(server_time));
-    Ok(GrantReply::Granted(Grant {
-        counter,
-        head,
-        lease,
-        server_time,
-        reaped_through,
-        secret,
-    }))
 }
 
 /// Whether the asker may have a lease.
@@ -130,8 +189,11 @@ fn renewed(
     })
 }
 
-async fn upsert<C: ConnectionTrait>(db: &C, row: Model) -> Result<(), PortError> {
-    let row = ActiveModel {
+async fn upsert<C: ConnectionTrait>(
+    db: &C,
+    granted: BTreeMap<Uuid, Model>,
+) -> Result<(), PortError> {
+    let row = |row: Model| ActiveModel {
         instance: Set(row.instance),
         counter: Set(row.counter),
         applied: Set(row.applied),
@@ -140,6 +202,9 @@ async fn upsert<C: ConnectionTrait>(db: &C, row: Model) -> Result<(), PortError>
         secret: Set(row.secret),
         activity_through: Set(row.activity_through),
     };
+    if granted.is_empty() {
+        return Ok(());
+    }
     let renewed = OnConflict::column(Column::Instance)
         .update_columns([
             Column::Counter,
@@ -147,12 +212,14 @@ async fn upsert<C: ConnectionTrait>(db: &C, row: Model) -> Result<(), PortError>
             Column::GrantedHead,
             Column::Duration,
         ])
+        // Whoever was granted a lease is waited for, even where an earlier one was given up.
+        .value("released_at", Option::<i64>::None)
         .to_owned();
-    let done = Entity::insert(row)
+    let done = Entity::insert_many(granted.into_values().map(row))
         .on_conflict(renewed)
         .exec_without_returning(db)
         .await;
-    done.map_err(failed("write a lease"))?;
+    done.map_err(failed("write leases"))?;
     Ok(())
 }
 
@@ -177,44 +244,10 @@ pub(crate) async fn heard_through<C: ConnectionTrait>(
     let least = Entity::find()
         .select_only()
         .column_as(Column::ActivityThrough.min(), "least")
+        .filter(Expr::cust("released_at IS NULL"))
         .into_tuple::<Option<i64>>()
         .one(db)
         .await
         .map_err(failed("read what was heard"))?;
     Ok(least.flatten().map(Timestamp))
-}
-
-/// Gives up a lease if its counter is still `counter`.
-pub(crate) async fn release<C: ConnectionTrait>(
-    db: &C,
-    instance: InstanceId,
-    counter: u64,
-) -> Result<(), PortError> {
-    // A counter no row can have is nobody's.
-    let Ok(counter) = i64::try_from(counter) else {
-        return Ok(());
-    };
-    let delete = Entity::delete_many()
-        .filter(Column::Instance.eq(instance.0))
-        .filter(Column::Counter.eq(counter));
-    delete.exec(db).await.map_err(failed("release a lease"))?;
-    Ok(())
-}
-
-/// Every lease.
-pub(crate) async fn all<C: ConnectionTrait>(db: &C) -> Result<Vec<Lease>, PortError> {
-    let rows = Entity::find()
-        .all(db)
-        .await
-        .map_err(failed("read leases"))?;
-    let lease = |row: Model| {
-        Ok(Lease {
-            instance: InstanceId(row.instance),
-            counter: unsigned(row.counter)?,
-            applied: Seq(unsigned(row.applied)?),
-            duration: Duration::from_micros(unsigned(row.duration)?),
-            secret: rows::secret(row.secret)?,
-        })
-    };
-    rows.into_iter().map(lease).collect()
 }

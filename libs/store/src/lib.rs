@@ -12,7 +12,8 @@
 //! | `writer.rs` | one writer; concurrent changes share a transaction and its `fsync` |
 //! | `postgres.rs`, `postgres/` | [`PostgresStore`]: the ports, on a server; a transaction per change |
 //! | `change/` | one file per change |
-//! | `moves.rs`, `serials.rs`, `sessions.rs`, `devices.rs`, `counters.rs`, `keys.rs`, `log.rs`, `leases.rs`, `events.rs` | the statements about each |
+//! | `moves.rs`, `serials.rs`, `sessions.rs`, `devices.rs`, `counters.rs`, `floors.rs`, `revocations.rs`, `keys.rs`, `log.rs`, `epochs.rs`, `leases.rs`, `events.rs` | the statements about each |
+//! | `outbox.rs` | who tells other systems what happened, and how far they have come |
 //! | `rows.rs` | rows to domain values and back |
 //! | `entity.rs` | the tables |
 //! | `dialect.rs` | every difference between the engines |
@@ -22,18 +23,23 @@
 
 mod change;
 mod check;
+mod closing;
 mod counters;
 mod devices;
 mod dialect;
 mod entity;
+mod epochs;
 mod events;
+mod floors;
 mod keys;
 mod leases;
 mod lock;
 mod log;
 mod moves;
 mod open;
+mod outbox;
 mod postgres;
+mod revocations;
 mod rows;
 mod serials;
 mod sessions;
@@ -41,6 +47,6 @@ mod sqlite;
 mod writer;
 
 pub use open::OpenError;
-pub use postgres::{InvalidPostgresUrl, PostgresOptions, PostgresStore, PostgresUrl};
+pub use postgres::{InvalidPostgresUrl, PostgresCounts, PostgresOptions, PostgresStore, PostgresUrl};
 pub use sqlite::SqliteStore;
 pub use writer::WriterCounts;

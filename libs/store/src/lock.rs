@@ -3,8 +3,11 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+
+/// Longer than any word of ours.
+const WORD_BYTES_MAX: u64 = 256;
 
 /// An exclusive lock, held until it is dropped or the process ends in whatever way.
 #[derive(Debug)]
@@ -20,6 +23,7 @@ impl FileLock {
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
+            .read(true)
             .write(true)
             .open(beside(path, "-lock"))?;
         match file.try_lock() {
@@ -27,6 +31,23 @@ impl FileLock {
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
+    }
+
+    /// What the last holder left word of.
+    pub(crate) fn word(&self) -> io::Result<String> {
+        let (mut file, mut word) = (&self.0, String::new());
+        file.rewind()?;
+        file.take(WORD_BYTES_MAX).read_to_string(&mut word)?;
+        Ok(word)
+    }
+
+    /// Leaves word for the next holder.
+    pub(crate) fn leave_word(&self, word: &str) -> io::Result<()> {
+        let mut file = &self.0;
+        file.set_len(0)?;
+        file.rewind()?;
+        file.write_all(word.as_bytes())?;
+        file.sync_data()
     }
 
     /// Gives it up early.

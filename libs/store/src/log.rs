@@ -8,11 +8,14 @@ use sea_orm::{
 };
 use session_domain::ids::{LogEpoch, Seq, Serial, TenantId};
 use session_domain::port::{Entropy, PortError};
-use session_domain::revocation::{Head, LogEntry, Publication, Snapshot};
+use session_domain::revocation::{
+    Head, LogEntry, LogRun, Publication, SNAPSHOT_FLOORS_MAX, SNAPSHOT_LISTS_MAX, Snapshot,
+    SnapshotMark,
+};
 
 use crate::dialect::failed;
 use crate::entity::{entry, floor, head, signed, unsigned};
-use crate::keys;
+use crate::{epochs, keys};
 use crate::rows::{damaged, from_json, to_json};
 use crate::serials;
 
@@ -100,45 +103,90 @@ pub(crate) async fn append<C: ConnectionTrait>(
     Ok(publication)
 }
 
-/// The entries after `after`, oldest first, at most `limit`.
+/// The entries after `after.seq` of its epoch, at most `limit`.
 pub(crate) async fn entries<C: ConnectionTrait>(
     db: &C,
-    after: Seq,
+    after: Head,
     limit: u32,
-) -> Result<Vec<LogEntry>, PortError> {
+) -> Result<LogRun, PortError> {
+    // First: up to here, what isn't found is gone.
+    let before = head(db).await?;
     // Beyond i64 there is nothing.
-    let after = i64::try_from(after.0).unwrap_or(i64::MAX);
+    let from = i64::try_from(after.seq.0).unwrap_or(i64::MAX);
     let select = entry::Entity::find()
-        .filter(entry::Column::Seq.gt(after))
+        .filter(entry::Column::Seq.gt(from))
         .order_by_asc(entry::Column::Seq);
     let rows = select
         .limit(u64::from(limit))
         .all(db)
         .await
         .map_err(failed("read log entries"))?;
-    rows.into_iter().map(|row| from_json(&row.entry)).collect()
+    // Once more, as another history may have begun while they were read. None comes back.
+    let current = head(db).await?.epoch;
+    if current != after.epoch || before.epoch != after.epoch {
+        return Ok(LogRun::Foreign { current });
+    }
+    let follows = rows.first().is_none_or(|row| row.seq == from + 1);
+    if !follows || (rows.is_empty() && after.seq < before.seq && limit > 0) {
+        return Ok(LogRun::Pruned);
+    }
+    let entries = rows.into_iter().map(|row| from_json(&row.entry));
+    Ok(LogRun::Entries(entries.collect::<Result<_, _>>()?))
 }
 
-/// Where a joining follower starts.
-pub(crate) async fn snapshot<C: ConnectionTrait>(db: &C) -> Result<Snapshot, PortError> {
+/// Where a joining follower starts, or the part of it after `mark`.
+pub(crate) async fn snapshot<C: ConnectionTrait>(
+    db: &C,
+    mark: Option<&SnapshotMark>,
+) -> Result<Snapshot, PortError> {
     // First: what is read afterwards may be newer than this says, never older.
     let head = head(db).await?;
-    let keys = keys::signing_keys(db).await?;
-    let keys = keys
-        .into_iter()
-        .filter(|key| key.retired_at.is_none())
-        .map(|key| key.public)
-        .collect();
-    Ok(Snapshot {
+    let mut snapshot = Snapshot {
         head,
-        keys,
-        floors: floors(db).await?,
-        lists: lists(db).await?,
-    })
+        keys: Vec::new(),
+        skipped: Vec::new(),
+        floors: Vec::new(),
+        lists: Vec::new(),
+        after: mark.cloned(),
+        more: None,
+    };
+    let mut reached = match mark {
+        Some(mark) => mark.clone(),
+        None => {
+            let keys = keys::signing_keys(db).await?.into_iter();
+            let keys = keys.filter(|key| key.retired_at.is_none());
+            snapshot.keys = keys.map(|key| key.public).collect();
+            snapshot.skipped = epochs::skipped(db).await?;
+            SnapshotMark {
+                floor: None,
+                list: None,
+            }
+        }
+    };
+    snapshot.floors = floors(db, reached.floor.as_ref()).await?;
+    snapshot.lists = lists(db, reached.list).await?;
+    let full = snapshot.floors.len() == SNAPSHOT_FLOORS_MAX
+        || snapshot.lists.len() == SNAPSHOT_LISTS_MAX;
+    if let Some((tenant, _)) = snapshot.floors.last() {
+        reached.floor = Some(tenant.clone());
+    }
+    reached.list = snapshot.lists.last().copied().or(reached.list);
+    snapshot.more = full.then_some(reached);
+    Ok(snapshot)
 }
 
-async fn floors<C: ConnectionTrait>(db: &C) -> Result<Vec<(Option<TenantId>, Serial)>, PortError> {
-    let rows = floor::Entity::find()
+/// The floors after that of `after`, in their order.
+async fn floors<C: ConnectionTrait>(
+    db: &C,
+    after: Option<&Option<TenantId>>,
+) -> Result<Vec<(Option<TenantId>, Serial)>, PortError> {
+    let mut select = floor::Entity::find().order_by_asc(floor::Column::Tenant);
+    if let Some(after) = after {
+        let after = crate::floors::name(after.as_ref());
+        select = select.filter(floor::Column::Tenant.gt(after));
+    }
+    let rows = select
+        .limit(SNAPSHOT_FLOORS_MAX as u64)
         .all(db)
         .await
         .map_err(failed("read floors"))?;
@@ -153,12 +201,12 @@ async fn floors<C: ConnectionTrait>(db: &C) -> Result<Vec<(Option<TenantId>, Ser
     rows.into_iter().map(floor).collect()
 }
 
-/// The lists with a bit set. Leaps from list to list: one look into the index for each, however
+/// The lists with a bit set, after the list `after`. Leaps from list to list: one look into the index for each, however
 /// many serials have ended.
-async fn lists<C: ConnectionTrait>(db: &C) -> Result<Vec<u64>, PortError> {
+async fn lists<C: ConnectionTrait>(db: &C, after: Option<u64>) -> Result<Vec<u64>, PortError> {
     let mut lists = Vec::new();
-    let mut from = Some(Serial(0));
-    while let Some(start) = from {
+    let mut from = after.map_or(Some(Serial(0)), |after| Serial::at(after + 1, 0));
+    while let Some(start) = from.filter(|_| lists.len() < SNAPSHOT_LISTS_MAX) {
         let first = serials::ended(db, start, Serial(u64::MAX), Some(1)).await?;
         from = first.first().and_then(|serial| {
             let (list, _) = serial.place();

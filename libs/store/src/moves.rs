@@ -1,12 +1,13 @@
 //! What the moves of a living session write: each only the columns it changes.
 
-use sea_orm::sea_query::{CaseStatement, Expr};
+use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, UpdateMany};
+use serde_json::json;
 use session_domain::port::PortError;
 use session_domain::secret::Secret256;
 use session_domain::session::{RefreshState, Session};
 
-use crate::dialect::failed;
+use crate::dialect::{self, failed};
 use crate::entity::session::{Column, Entity};
 use crate::entity::signed;
 use crate::rows::to_json;
@@ -57,21 +58,14 @@ pub(crate) async fn store_use<C: ConnectionTrait>(
     if used.is_empty() {
         return Ok(());
     }
-    let by_id = |column: Column, value: fn(&Session) -> i64| {
-        used.iter()
-            .fold(CaseStatement::new(), |case, session| {
-                case.case(Column::Id.eq(session.id.0), Expr::value(value(session)))
-            })
-            .finally(Expr::col(column))
+    let row = |session: &Session| {
+        let (id, seen, due) = (session.id.0, session.last_seen_at.0, session.due_at().0);
+        json!({ "id": id, "seen": seen, "due": due })
     };
-    let seen = by_id(Column::LastSeenAt, |session| session.last_seen_at.0);
-    let due = by_id(Column::DueAt, |session| session.due_at().0);
-    let update = Entity::update_many()
-        .col_expr(Column::LastSeenAt, seen.into())
-        .col_expr(Column::DueAt, due.into())
-        .filter(Column::Id.is_in(used.iter().map(|session| session.id.0)));
-    let done = update.exec(db).await.map_err(failed(WHAT))?;
-    expect_rows(WHAT, done.rows_affected, used.len() as u64)
+    let rows: serde_json::Value = used.iter().map(row).collect();
+    let done = db.execute_raw(dialect::use_of_sessions(db, &rows)).await;
+    let moved = done.map_err(failed(WHAT))?.rows_affected();
+    expect_rows(WHAT, moved, used.len() as u64)
 }
 
 fn refreshed(update: UpdateMany<Entity>, refresh: RefreshState) -> UpdateMany<Entity> {

@@ -10,7 +10,7 @@ use session_migrations::SchemaError;
 use crate::lock::{self, FileLock};
 use crate::sqlite::SqliteStore;
 use crate::writer::Writer;
-use crate::{check, dialect, log};
+use crate::{check, dialect, epochs, log};
 
 /// How many connections read at once. They are files in this process; more than a few per core
 /// only take memory.
@@ -128,6 +128,9 @@ impl SqliteStore {
         let db = dialect::sqlite_pool(writing.clone(), 1).await?;
         session_migrations::migrate(&db).await?;
         log::found(&db, &*entropy)
+            .await
+            .map_err(OpenError::Founding)?;
+        epochs::recognise(&db, &lock, &*entropy)
             .await
             .map_err(OpenError::Founding)?;
         // Only now: readers can't make the file they read.

@@ -1,46 +1,59 @@
+mod bulk;
+mod engine;
+mod group;
 mod open;
+mod outbox;
+mod queue;
+mod seal;
 mod settings;
+mod transaction;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::future::BoxFuture;
-use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
-use session_domain::ids::{InstanceId, Seq, Serial, SessionId, TenantId};
+use futures::future::FutureExt;
+use sea_orm::DatabaseConnection;
+use session_domain::bulk::Revocation;
+use session_domain::ids::{InstanceId, LogEpoch, RevocationId, Serial, SessionId, TenantId};
 use session_domain::known_device::KnownDevice;
 use session_domain::port::{
-    Change, Clock, DeviceQuery, Entropy, ListQuery, Outcome, PortError, RevocationLog, ServiceKey,
-    SessionStore, StoredSigningKey,
+    Change, Clock, DeviceQuery, Entropy, ListQuery, MatchPage, MatchQuery, Outcome, PortError,
+    RevocationLog, ServiceKey, SessionStore, StoredSigningKey,
 };
-use session_domain::revocation::{GrantReply, GrantRequest, Head, Lease, LogEntry, Snapshot};
+use session_domain::revocation::{
+    GrantReply, GrantRequest, Head, Holders, LogRun, Snapshot, SnapshotMark,
+};
 use session_domain::service_key::KeyHash;
 use session_domain::session::{Seeded, Session};
 use session_domain::stats::SessionStats;
 use session_domain::time::Timestamp;
 
+pub use engine::PostgresCounts;
 pub use settings::{InvalidPostgresUrl, PostgresOptions, PostgresUrl};
 
-use crate::dialect::{failed, is_turned_back};
-use crate::{change, counters, devices, keys, leases, log, serials, sessions};
-
-/// How often a transaction is carried out that PostgreSQL turns back in favour of another. Locks
-/// are taken in one order, so even the second time is rare.
-const ATTEMPTS: u32 = 6;
-
-/// The longest pause before the second attempt; doubled before each one after.
-const PAUSE_MAX: Duration = Duration::from_millis(10);
+use crate::leases::Wish;
+use crate::{counters, devices, epochs, keys, leases, log, revocations, serials, sessions};
+use engine::{Engine, LANES};
+use queue::Queue;
 
 /// The store in a PostgreSQL database (15 or newer), shared by any number of processes.
 ///
-/// Each change is a transaction of its own (READ COMMITTED): it locks the session rows in the
-/// order of their ids, and last the log's head, so entries are numbered in the order of commits.
-/// What a call returned is durable as far as the server's `synchronous_commit` says.
+/// Starts, refreshes and single ends that arrive while others are under way share a transaction;
+/// any other change has one of its own (READ COMMITTED). Each locks the session rows in the order
+/// of their ids, and last the log's head, so entries are numbered in the order of commits; from the
+/// head's lock to the commit it is one call to the server. What a call returned is durable as far
+/// as the server's `synchronous_commit` says.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
     db: DatabaseConnection,
     clock: Shared<dyn Clock>,
-    entropy: Shared<dyn Entropy>,
+    horizon: outbox::Waiting,
+    /// The longest lease that was granted here.
+    noted: Arc<epochs::Longest>,
+    engine: Engine,
+    changes: Arc<Queue<Change, Outcome>>,
+    grants: Arc<Queue<Wish, GrantReply>>,
 }
 
 /// A port among the fields of what people may print.
@@ -69,75 +82,53 @@ impl PostgresStore {
         }
     }
 
-    /// Carries out `work` in a transaction, again where PostgreSQL turns it back. In a task of its
-    /// own: whoever asked may stop waiting, and must not leave others waiting for the locks of a
-    /// transaction that nobody drives any more.
-    async fn write<T, F>(&self, what: &'static str, work: F) -> Result<T, PortError>
-    where
-        T: Send + 'static,
-        F: for<'a> Fn(&'a Self, &'a DatabaseTransaction) -> BoxFuture<'a, Result<T, PortError>>
-            + Send
-            + Sync
-            + 'static,
-    {
-        let store = self.clone();
-        let writing = tokio::spawn(async move {
-            let mut attempt = 1;
-            loop {
-                match store.attempt(what, &work).await {
-                    Err(error) if is_turned_back(&error) && attempt < ATTEMPTS => {
-                        tracing::debug!(what, attempt, "turned back; trying again");
-                        tokio::time::sleep(store.pause(attempt)).await;
-                        attempt += 1;
-                    }
-                    settled => return settled,
-                }
-            }
-        });
-        writing
-            .await
-            .map_err(|error| PortError::fatal(what, error))?
+    /// How much has been written since it was opened.
+    pub fn counts(&self) -> PostgresCounts {
+        self.engine.counts()
     }
 
-    async fn attempt<T, F>(&self, what: &'static str, work: &F) -> Result<T, PortError>
-    where
-        F: for<'a> Fn(&'a Self, &'a DatabaseTransaction) -> BoxFuture<'a, Result<T, PortError>>,
-    {
-        let transaction = self.db.begin().await.map_err(failed(what))?;
-        match work(self, &transaction).await {
-            Ok(done) => {
-                // Where this fails the outcome is unknown, which is "perhaps not done". It isn't
-                // tried again here: the caller's precondition may no longer hold because it was.
-                let committed = transaction.commit().await;
-                committed.map_err(|error| PortError::retry(what, error))?;
-                Ok(done)
-            }
-            Err(error) => {
-                // A connection that can't even do this is given up, and the server undoes it.
-                if let Err(error) = transaction.rollback().await {
-                    tracing::debug!(what, %error, "a transaction could not be rolled back");
-                }
-                Err(error)
-            }
+    fn new(db: DatabaseConnection, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        let clock = Shared(clock);
+        let engine = Engine::new(db.clone(), clock.clone(), Shared(entropy));
+        let changes = {
+            let engine = engine.clone();
+            Queue::start("commit", LANES, move |lane, asked| {
+                let engine = engine.clone();
+                async move { engine.carry_out_together(lane, asked).await }.boxed()
+            })
+        };
+        let grants = {
+            let engine = engine.clone();
+            // One at a time: they would only wait for each other at the log's head.
+            Queue::start("grant a lease", 1, move |_, asked| {
+                let engine = engine.clone();
+                async move { engine.grant_together(asked).await }.boxed()
+            })
+        };
+        Self {
+            db,
+            clock,
+            noted: Arc::default(),
+            horizon: outbox::Waiting::default(),
+            engine,
+            changes: Arc::new(changes),
+            grants: Arc::new(grants),
         }
-    }
-
-    /// A random part of a time that doubles with each attempt, so that those who were in each
-    /// other's way don't meet again.
-    fn pause(&self, attempt: u32) -> Duration {
-        let most = PAUSE_MAX * 2_u32.saturating_pow(attempt - 1);
-        let micros = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
-        Duration::from_micros(self.entropy.0.number() % micros)
     }
 }
 
 #[async_trait]
 impl SessionStore for PostgresStore {
     async fn commit(&self, change: Change) -> Result<Outcome, PortError> {
-        self.write("commit", move |_, db| {
-            Box::pin(change::apply(db, change.clone()))
-        })
-        .await
+        if group::takes(&change) {
+            return self.changes.ask(change).await;
+        }
+        // In a task of its own: whoever asked may stop waiting, and must not leave others waiting
+        // for the locks of a transaction that nobody drives any more.
+        let engine = self.engine.clone();
+        let writing = tokio::spawn(async move { engine.carry_out(&change).await });
+        let panicked = |error| PortError::fatal("commit", error);
+        writing.await.map_err(panicked)?
     }
 
     async fn find(&self, tenant: &TenantId, id: SessionId) -> Result<Option<Session>, PortError> {
@@ -154,6 +145,14 @@ impl SessionStore for PostgresStore {
 
     async fn stats(&self, tenant: Option<&TenantId>) -> Result<SessionStats, PortError> {
         counters::read(&self.db, tenant).await
+    }
+
+    async fn revocation(&self, id: RevocationId) -> Result<Option<Revocation>, PortError> {
+        revocations::find(&self.db, id).await
+    }
+
+    async fn matching(&self, query: &MatchQuery) -> Result<MatchPage, PortError> {
+        sessions::matching(&self.db, query).await
     }
 
     async fn devices(&self, query: &DeviceQuery) -> Result<Vec<KnownDevice>, PortError> {
@@ -184,32 +183,50 @@ impl RevocationLog for PostgresStore {
         request: &GrantRequest,
         lease: Duration,
     ) -> Result<GrantReply, PortError> {
-        let request = *request;
-        self.write("grant a lease", move |store, db| {
-            let (clock, entropy) = (&*store.clock.0, &*store.entropy.0);
-            Box::pin(async move { leases::grant(db, &request, lease, clock, entropy).await })
-        })
-        .await
+        if self.noted.is_news(lease) {
+            epochs::note_length(&self.db, lease).await?;
+            self.noted.note(lease);
+        }
+        let reply = self.grants.ask((*request, lease)).await?;
+        if let Some(applied) = epochs::ahead(request, &reply) {
+            epochs::begin_unless_reached(&self.db, applied).await?;
+        }
+        Ok(reply)
     }
 
     async fn release(&self, instance: InstanceId, counter: u64) -> Result<(), PortError> {
-        leases::release(&self.db, instance, counter).await
+        epochs::release(&self.db, instance, counter, &*self.clock.0).await
     }
 
-    async fn leases(&self) -> Result<Vec<Lease>, PortError> {
-        leases::all(&self.db).await
+    async fn forget(&self, instance: InstanceId, counter: u64) -> Result<(), PortError> {
+        epochs::forget(&self.db, instance, counter).await
+    }
+
+    async fn holders(&self) -> Result<Holders, PortError> {
+        let holders = epochs::holders(&self.db).await?;
+        // What this process grants, it knows; the database may have lost it.
+        let longest = holders.longest.max(self.noted.get());
+        Ok(Holders { longest, ..holders })
+    }
+
+    async fn settle(&self, epoch: LogEpoch) -> Result<(), PortError> {
+        epochs::settle(&self.db, epoch).await
     }
 
     async fn heard_through(&self) -> Result<Option<Timestamp>, PortError> {
         leases::heard_through(&self.db).await
     }
 
-    async fn entries(&self, after: Seq, limit: u32) -> Result<Vec<LogEntry>, PortError> {
+    async fn entries(&self, after: Head, limit: u32) -> Result<LogRun, PortError> {
         log::entries(&self.db, after, limit).await
     }
 
-    async fn snapshot(&self) -> Result<Snapshot, PortError> {
-        log::snapshot(&self.db).await
+    async fn prune(&self, keep: Duration, limit: u32) -> Result<u64, PortError> {
+        epochs::prune(&self.db, keep, limit, &*self.clock.0).await
+    }
+
+    async fn snapshot(&self, mark: Option<&SnapshotMark>) -> Result<Snapshot, PortError> {
+        log::snapshot(&self.db, mark).await
     }
 
     async fn ended_serials(&self, from: Serial, to: Serial) -> Result<Vec<Serial>, PortError> {

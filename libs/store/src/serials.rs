@@ -6,8 +6,8 @@ use sea_orm::{
 };
 use session_domain::ids::{Seq, Serial};
 use session_domain::port::PortError;
-use session_domain::session::Session;
 
+use crate::closing::Superseded;
 use crate::dialect::failed;
 use crate::entity::{session, signed, superseded, unsigned};
 
@@ -53,19 +53,18 @@ async fn read<C: ConnectionTrait, E: EntityTrait>(
     serials.map_err(failed("read ended serials"))
 }
 
-/// Remembers a serial that `session` left behind with log entry `seq`. Kept until no credential
+/// Remembers a serial that a session left behind with log entry `seq`. Kept until no credential
 /// of it can be within its own time any more: that of the session's absolute end.
 pub(crate) async fn insert_superseded<C: ConnectionTrait>(
     db: &C,
-    serial: Serial,
-    session: &Session,
+    left: &Superseded,
     seq: Seq,
 ) -> Result<(), PortError> {
     let row = superseded::ActiveModel {
-        serial: Set(signed(serial.0)?),
-        session_id: Set(session.id.0),
+        serial: Set(signed(left.serial.0)?),
+        session_id: Set(left.session.0),
         ended_seq: Set(signed(seq.0)?),
-        purge_after: Set(session.absolute_expires_at.0),
+        purge_after: Set(left.purge_after.0),
     };
     let done = superseded::Entity::insert(row)
         .exec_without_returning(db)

@@ -3,16 +3,18 @@
 use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    QuerySelect, Select,
 };
-use session_domain::ids::{DeviceId, SessionId, TenantId, UserId};
-use session_domain::port::{ListQuery, PortError};
+use session_domain::bulk::Filter;
+use session_domain::ids::{DeviceId, Seq, Serial, SessionId, TenantId, UserId};
+use session_domain::port::{ListQuery, MatchPage, MatchPosition, MatchQuery, PortError};
 use session_domain::session::{Ending, NewSession, Seeded, Session, ShownStatus, Status};
 use session_domain::time::Timestamp;
 
-use crate::dialect::failed;
+use crate::dialect::{among, failed};
 use crate::entity::session::{Column, Entity, Model};
 use crate::entity::signed;
+use crate::floors;
 use crate::rows::{row, seeded, shown_name};
 
 /// At most this many rows are named in one statement, far below the engines' limits on parameters.
@@ -24,15 +26,9 @@ pub(crate) async fn find<C: ConnectionTrait>(
     tenant: &TenantId,
     id: SessionId,
 ) -> Result<Option<Session>, PortError> {
-    let row = Entity::find_by_id(id.0)
-        .filter(Column::Tenant.eq(tenant.as_str()))
-        .one(db)
-        .await;
-    Ok(row
-        .map_err(failed("find a session"))?
-        .map(seeded)
-        .transpose()?
-        .map(|found| found.session))
+    let select = Entity::find_by_id(id.0).filter(Column::Tenant.eq(tenant.as_str()));
+    let found = floors::read(db, select, "find a session").await?;
+    Ok(found.into_iter().next().map(|found| found.session))
 }
 
 /// The session of that id, whosever it is.
@@ -40,11 +36,8 @@ pub(crate) async fn find_anywhere<C: ConnectionTrait>(
     db: &C,
     id: SessionId,
 ) -> Result<Option<Seeded>, PortError> {
-    let row = Entity::find_by_id(id.0)
-        .one(db)
-        .await
-        .map_err(failed("find a session"))?;
-    row.map(seeded).transpose()
+    let found = floors::read(db, Entity::find_by_id(id.0), "find a session").await?;
+    Ok(found.into_iter().next())
 }
 
 /// The session of that id in that tenant, locked until the transaction ends.
@@ -56,12 +49,8 @@ pub(crate) async fn lock<C: ConnectionTrait>(
     let query = Entity::find_by_id(id.0)
         .filter(Column::Tenant.eq(tenant.as_str()))
         .lock_exclusive();
-    query
-        .one(db)
-        .await
-        .map_err(failed("lock a session"))?
-        .map(seeded)
-        .transpose()
+    let found = floors::read(db, query, "lock a session").await?;
+    Ok(found.into_iter().next())
 }
 
 /// One page of a user's sessions, newest first.
@@ -74,21 +63,51 @@ pub(crate) async fn list<C: ConnectionTrait>(
         Some(status) => vec![status],
         None => ShownStatus::ALL.to_vec(),
     };
-    let mut rows = Vec::new();
+    let mut found = Vec::new();
     for status in statuses {
-        rows.extend(page(db, query, status).await?);
+        found.extend(page(db, query, status).await?);
     }
-    rows.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.id)));
-    rows.truncate(query.limit as usize);
-    sessions(rows)
+    // One that ended while this looked is found as it was and as it is; the latter counts.
+    found.sort_by_key(|one| {
+        let place = (one.created_at, one.id);
+        std::cmp::Reverse((place, one.status != Status::Active, one.version))
+    });
+    found.dedup_by_key(|one| one.id);
+    found.truncate(query.limit as usize);
+    Ok(found)
 }
 
 async fn page<C: ConnectionTrait>(
     db: &C,
     query: &ListQuery,
     status: ShownStatus,
-) -> Result<Vec<Model>, PortError> {
-    let mut select = Entity::find().filter(of_user(&query.tenant, &query.user, status));
+) -> Result<Vec<Session>, PortError> {
+    let of = |status| of_user(&query.tenant, &query.user, status);
+    let mut found = Vec::new();
+    match status {
+        ShownStatus::Active => {
+            found.extend(range(db, query, of(status).add(floors::none_over())).await?);
+        }
+        ShownStatus::Expired => found.extend(range(db, query, of(status)).await?),
+        ShownStatus::Revoked => {
+            // Those that a floor has ended are among the active until their rows say so. Looked for
+            // first: one that is written down meanwhile is found twice rather than not at all.
+            if floors::is_any(db, &query.tenant).await? {
+                let floored = of(ShownStatus::Active).add(floors::any_over());
+                found.extend(range(db, query, floored).await?);
+            }
+            found.extend(range(db, query, of(status)).await?);
+        }
+    }
+    Ok(found)
+}
+
+async fn range<C: ConnectionTrait>(
+    db: &C,
+    query: &ListQuery,
+    condition: Condition,
+) -> Result<Vec<Session>, PortError> {
+    let mut select = Entity::find().filter(condition);
     if let Some(after) = query.after {
         // One comparison of pairs, so that the index is entered at this place and read from there.
         let place = Expr::tuple([Expr::col(Column::CreatedAt), Expr::col(Column::Id)]);
@@ -97,11 +116,12 @@ async fn page<C: ConnectionTrait>(
             Expr::value(after.id.0),
         ])));
     }
-    let rows = select
+    let select = select
         .order_by_desc(Column::CreatedAt)
         .order_by_desc(Column::Id)
         .limit(u64::from(query.limit));
-    rows.all(db).await.map_err(failed("list sessions"))
+    let found = floors::read(db, select, "list sessions").await?;
+    Ok(found.into_iter().map(|found| found.session).collect())
 }
 
 /// How many active sessions a user has.
@@ -110,7 +130,8 @@ pub(crate) async fn count_active<C: ConnectionTrait>(
     tenant: &TenantId,
     user: &UserId,
 ) -> Result<u64, PortError> {
-    let active = Entity::find().filter(of_user(tenant, user, ShownStatus::Active));
+    let active = of_user(tenant, user, ShownStatus::Active).add(floors::none_over());
+    let active = Entity::find().filter(active);
     active
         .count(db)
         .await
@@ -134,7 +155,7 @@ pub(crate) async fn lock_least<C: ConnectionTrait>(
     let chosen = Entity::find()
         .select_only()
         .column(Column::Id)
-        .filter(of_user(tenant, user, ShownStatus::Active))
+        .filter(of_user(tenant, user, ShownStatus::Active).add(floors::none_over()))
         .order_by_asc(by)
         .order_by_asc(Column::Id)
         .limit(limit);
@@ -170,6 +191,7 @@ pub(crate) async fn lock_of_user<C: ConnectionTrait>(
     limit: u32,
 ) -> Result<Vec<Session>, PortError> {
     let condition = of_user(tenant, user, ShownStatus::Active)
+        .add(floors::none_over())
         .add_option(among.except.map(|kept| Column::Id.ne(kept.0)))
         .add_option(among.due.map(|due| Column::DueAt.lte(due.0)))
         .add_option(among.device.map(|device| Column::DeviceId.eq(device.0)));
@@ -208,7 +230,9 @@ pub(crate) async fn lock_overdue<C: ConnectionTrait>(
     let overdue = Condition::all()
         .add(is_active())
         .add(Column::DueAt.lte(at.0))
-        .add(for_certain);
+        .add(for_certain)
+        // What a floor has ended has ended, for that reason.
+        .add(floors::none_over());
     let chosen = Entity::find()
         .filter(overdue.clone())
         .order_by_asc(Column::DueAt)
@@ -242,13 +266,128 @@ pub(crate) async fn lock_active<C: ConnectionTrait>(
     db: &C,
     ids: &[SessionId],
 ) -> Result<Vec<Session>, PortError> {
-    let select = Entity::find()
-        .filter(Column::Id.is_in(ids.iter().map(|id| id.0)))
+    let select = active_among(db, ids).filter(floors::none_over());
+    let rows = select.lock_exclusive().all(db).await;
+    sessions(rows.map_err(failed("lock sessions in use"))?)
+}
+
+/// The sessions among `ids` whose rows say that they are active, locked in their order: for who
+/// writes down that they ended, by a floor or otherwise.
+pub(crate) async fn lock_rows<C: ConnectionTrait>(
+    db: &C,
+    ids: &[SessionId],
+) -> Result<Vec<Session>, PortError> {
+    let mut locked = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(NAMED_MAX) {
+        let rows = active_among(db, ids).lock_exclusive().all(db).await;
+        locked.extend(sessions(rows.map_err(failed("lock sessions in use"))?)?);
+    }
+    Ok(locked)
+}
+
+fn active_among<C: ConnectionTrait>(db: &C, ids: &[SessionId]) -> Select<Entity> {
+    Entity::find()
+        .filter(among(db, Column::Id, ids.iter().map(|id| id.0)))
         .filter(is_active())
         .order_by_asc(Column::Id)
-        .lock_exclusive();
+}
+
+/// The sessions of these ids, whosever and however they are; locked in their order where `lock`.
+pub(crate) async fn find_all<C: ConnectionTrait>(
+    db: &C,
+    ids: &[SessionId],
+    lock: bool,
+) -> Result<Vec<Seeded>, PortError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut select = Entity::find()
+        .filter(among(db, Column::Id, ids.iter().map(|id| id.0)))
+        .order_by_asc(Column::Id);
+    if lock {
+        select = select.lock_exclusive();
+    }
+    floors::read(db, select, "find sessions").await
+}
+
+/// A stretch of the way along all sessions in use.
+pub(crate) struct Walk<'a> {
+    /// Which are wanted. Only some of it narrows the way; whoever walks compares.
+    pub(crate) filter: &'a Filter,
+    /// Those with a serial up to this one.
+    pub(crate) through: Option<Serial>,
+    /// For this floor, whose own sessions are wanted; for none, those that no floor has ended.
+    pub(crate) floor: Option<Seq>,
+    /// Where it goes on.
+    pub(crate) after: Option<&'a MatchPosition>,
+    /// At most this many.
+    pub(crate) limit: u32,
+}
+
+/// The next sessions whose rows say that they are active, tenant by tenant in the order of their
+/// serials.
+pub(crate) async fn walk<C: ConnectionTrait>(
+    db: &C,
+    walk: Walk<'_>,
+) -> Result<Vec<Session>, PortError> {
+    let Filter {
+        tenant,
+        user,
+        created_before,
+        // Within JSON, which nothing queries.
+        network: _,
+        country: _,
+        kind: _,
+        method: _,
+    } = walk.filter;
+    let through = walk.through.map(|serial| signed(serial.0)).transpose()?;
+    let mut condition = Condition::all()
+        .add(is_active())
+        .add(match walk.floor {
+            Some(seq) => floors::none_before(seq)?,
+            None => floors::none_over(),
+        })
+        .add_option(tenant.as_ref().map(|is| Column::Tenant.eq(is.as_str())))
+        .add_option(user.as_ref().map(|is| Column::UserId.eq(is.as_str())))
+        .add_option(created_before.map(|then| Column::CreatedAt.lt(then.0)))
+        .add_option(through.map(|through| Column::Serial.lte(through)));
+    if let Some(after) = walk.after {
+        let place = Expr::tuple([Expr::col(Column::Tenant), Expr::col(Column::Serial)]);
+        condition = condition.add(place.gt(Expr::tuple([
+            Expr::value(after.tenant.as_str()),
+            Expr::value(signed(after.serial.0)?),
+        ])));
+    }
+    let select = Entity::find()
+        .filter(condition)
+        .order_by_asc(Column::Tenant)
+        .order_by_asc(Column::Serial)
+        .limit(u64::from(walk.limit));
     let rows = select.all(db).await;
-    sessions(rows.map_err(failed("lock sessions in use"))?)
+    sessions(rows.map_err(failed("walk along sessions"))?)
+}
+
+/// One page of the sessions in use that a filter means, and where the next begins.
+pub(crate) async fn matching<C: ConnectionTrait>(
+    db: &C,
+    query: &MatchQuery,
+) -> Result<MatchPage, PortError> {
+    let limit = Ord::max(query.limit, 1);
+    let stretch = Walk {
+        filter: &query.filter,
+        through: None,
+        floor: None,
+        after: query.after.as_ref(),
+        limit,
+    };
+    let mut sessions = walk(db, stretch).await?;
+    let is_full = sessions.len() >= limit as usize;
+    let last = sessions.last().map(MatchPosition::of);
+    sessions.retain(|session| query.filter.matches(session));
+    Ok(MatchPage {
+        sessions,
+        next: last.filter(|_| is_full),
+    })
 }
 
 /// The earliest due time of an active session.
@@ -324,7 +463,7 @@ pub(crate) fn expect_rows(what: &'static str, found: u64, expected: u64) -> Resu
 
 /// Spelled out rather than bound: an engine uses a partial index only where it sees, when it plans
 /// the statement, that the index's condition holds.
-fn is_active() -> Expr {
+pub(crate) fn is_active() -> Expr {
     Expr::cust("status = 'active'")
 }
 

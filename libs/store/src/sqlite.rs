@@ -1,24 +1,30 @@
+mod outbox;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::DatabaseConnection;
-use session_domain::ids::{InstanceId, Seq, Serial, SessionId, TenantId};
+use session_domain::bulk::Revocation;
+use session_domain::ids::{InstanceId, LogEpoch, RevocationId, Serial, SessionId, TenantId};
 use session_domain::known_device::KnownDevice;
 use session_domain::port::{
-    Change, DeviceQuery, ListQuery, Outcome, PortError, RevocationLog, ServiceKey, SessionStore,
+    Change, DeviceQuery, ListQuery, MatchPage, MatchQuery, Outcome, PortError, RevocationLog, ServiceKey, SessionStore,
     StoredSigningKey,
 };
-use session_domain::revocation::{GrantReply, GrantRequest, Head, Lease, LogEntry, Snapshot};
+use session_domain::revocation::{
+    GrantReply, GrantRequest, Head, Holders, LogRun, Snapshot, SnapshotMark,
+};
 use session_domain::service_key::KeyHash;
 use session_domain::session::{Seeded, Session};
 use session_domain::stats::SessionStats;
 use session_domain::time::Timestamp;
 
 use crate::lock::FileLock;
+use crate::epochs::LogWork;
 use crate::writer::{WriterCounts, WriterHandle};
-use crate::{counters, devices, keys, leases, log, serials, sessions};
+use crate::{counters, devices, epochs, keys, leases, log, revocations, serials, sessions};
 
 /// The store in a SQLite file, for one process.
 ///
@@ -92,6 +98,14 @@ impl SessionStore for SqliteStore {
         counters::read(&self.readers, tenant).await
     }
 
+    async fn revocation(&self, id: RevocationId) -> Result<Option<Revocation>, PortError> {
+        revocations::find(&self.readers, id).await
+    }
+
+    async fn matching(&self, query: &MatchQuery) -> Result<MatchPage, PortError> {
+        sessions::matching(&self.readers, query).await
+    }
+
     async fn devices(&self, query: &DeviceQuery) -> Result<Vec<KnownDevice>, PortError> {
         devices::list(&self.readers, query).await
     }
@@ -120,27 +134,46 @@ impl RevocationLog for SqliteStore {
         request: &GrantRequest,
         lease: Duration,
     ) -> Result<GrantReply, PortError> {
-        self.writer.grant(*request, lease).await
+        let reply = self.writer.grant(*request, lease).await?;
+        if let Some(applied) = epochs::ahead(request, &reply) {
+            self.writer.log(LogWork::BeginUnlessReached(applied)).await?;
+        }
+        Ok(reply)
     }
 
     async fn release(&self, instance: InstanceId, counter: u64) -> Result<(), PortError> {
-        self.writer.release(instance, counter).await
+        self.writer.log(LogWork::Release(instance, counter)).await?;
+        Ok(())
     }
 
-    async fn leases(&self) -> Result<Vec<Lease>, PortError> {
-        leases::all(&self.readers).await
+    async fn forget(&self, instance: InstanceId, counter: u64) -> Result<(), PortError> {
+        self.writer.log(LogWork::Forget(instance, counter)).await?;
+        Ok(())
+    }
+
+    async fn holders(&self) -> Result<Holders, PortError> {
+        epochs::holders(&self.readers).await
+    }
+
+    async fn settle(&self, epoch: LogEpoch) -> Result<(), PortError> {
+        self.writer.log(LogWork::Settle(epoch)).await?;
+        Ok(())
     }
 
     async fn heard_through(&self) -> Result<Option<Timestamp>, PortError> {
         leases::heard_through(&self.readers).await
     }
 
-    async fn entries(&self, after: Seq, limit: u32) -> Result<Vec<LogEntry>, PortError> {
+    async fn entries(&self, after: Head, limit: u32) -> Result<LogRun, PortError> {
         log::entries(&self.readers, after, limit).await
     }
 
-    async fn snapshot(&self) -> Result<Snapshot, PortError> {
-        log::snapshot(&self.readers).await
+    async fn prune(&self, keep: Duration, limit: u32) -> Result<u64, PortError> {
+        self.writer.log(LogWork::Prune(keep, limit)).await
+    }
+
+    async fn snapshot(&self, mark: Option<&SnapshotMark>) -> Result<Snapshot, PortError> {
+        log::snapshot(&self.readers, mark).await
     }
 
     async fn ended_serials(&self, from: Serial, to: Serial) -> Result<Vec<Serial>, PortError> {

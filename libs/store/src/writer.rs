@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait};
-use session_domain::ids::InstanceId;
 use session_domain::port::{Change, Clock, Entropy, Outcome, PortError};
 use session_domain::revocation::{GrantReply, GrantRequest};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::dialect::{WRITING, sqlite_pool};
+use crate::epochs::{self, LogWork};
 use crate::lock::FileLock;
 use crate::{change, leases};
 
@@ -37,12 +38,19 @@ enum Work {
         lease: Duration,
         reply: Reply<GrantReply>,
     },
-    Release {
-        instance: InstanceId,
-        counter: u64,
-        reply: Reply<()>,
+    Log {
+        work: LogWork,
+        reply: Reply<u64>,
     },
+    /// Anything else.
+    Other(Other),
 }
+
+/// A piece of work that brings its own reply.
+type Other = Box<
+    dyn FnOnce(DatabaseTransaction, Arc<dyn Clock>) -> BoxFuture<'static, Result<Answer, DbErr>>
+        + Send,
+>;
 
 /// What comes through the queue.
 enum Message {
@@ -97,15 +105,30 @@ impl WriterHandle {
         .await
     }
 
-    pub(crate) async fn release(
-        &self,
-        instance: InstanceId,
-        counter: u64,
-    ) -> Result<(), PortError> {
-        self.ask("release a lease", |reply| Work::Release {
-            instance,
-            counter,
-            reply,
+    /// Gives what it counts, or nothing.
+    pub(crate) async fn log(&self, work: LogWork) -> Result<u64, PortError> {
+        self.ask("keep the log", |reply| Work::Log { work, reply })
+            .await
+    }
+
+    /// Carries out `work` like any change.
+    pub(crate) async fn run<T, F>(&self, what: &'static str, work: F) -> Result<T, PortError>
+    where
+        T: Send + 'static,
+        F: for<'a> FnOnce(
+                &'a DatabaseTransaction,
+                &'a dyn Clock,
+            ) -> BoxFuture<'a, Result<T, PortError>>
+            + Send
+            + 'static,
+    {
+        self.ask(what, |reply| {
+            Work::Other(Box::new(move |savepoint, clock| {
+                Box::pin(async move {
+                    let result = work(&savepoint, &*clock).await;
+                    conclude(savepoint, result, reply).await
+                })
+            }))
         })
         .await
     }
@@ -155,7 +178,7 @@ pub(crate) struct Writer {
     entropy: Arc<dyn Entropy>,
     counters: Arc<Counters>,
     /// Nobody else may open the file before the last change is in it.
-    _lock: Arc<FileLock>,
+    lock: Arc<FileLock>,
 }
 
 impl Writer {
@@ -180,7 +203,7 @@ impl Writer {
                 clock,
                 entropy,
                 counters,
-                _lock: lock,
+                lock,
             }
             .run(waiting),
         );
@@ -212,6 +235,12 @@ impl Writer {
                 );
                 self.disconnect().await;
             }
+        }
+        if let Some(db) = &self.db
+            && let Err(error) = epochs::part(db, &self.lock).await
+        {
+            // The next to open it takes it for what it is by the word this one began with.
+            tracing::warn!(%error, "no word could be left of how the database was closed");
         }
         self.disconnect().await;
         for reply in stopping {
@@ -248,7 +277,7 @@ impl Writer {
         let savepoint = transaction.begin().await?;
         match work {
             Work::Commit { change, reply } => {
-                let outcome = change::apply(&savepoint, *change).await;
+                let outcome = change::carry_out(&savepoint, *change).await;
                 conclude(savepoint, outcome, reply).await
             }
             Work::Grant {
@@ -256,18 +285,16 @@ impl Writer {
                 lease,
                 reply,
             } => {
+                let wish = (request, lease);
                 let granted =
-                    leases::grant(&savepoint, &request, lease, &*self.clock, &*self.entropy).await;
+                    leases::grant_one(&savepoint, wish, &*self.clock, &*self.entropy).await;
                 conclude(savepoint, granted, reply).await
             }
-            Work::Release {
-                instance,
-                counter,
-                reply,
-            } => {
-                let released = leases::release(&savepoint, instance, counter).await;
-                conclude(savepoint, released, reply).await
+            Work::Log { work, reply } => {
+                let done = epochs::carry_out(&savepoint, work, &*self.clock).await;
+                conclude(savepoint, done, reply).await
             }
+            Work::Other(work) => work(savepoint, Arc::clone(&self.clock)).await,
         }
     }
 

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use sea_orm::ConnectionTrait;
+use session_domain::contract::log::entries;
 use session_domain::contract::sample;
 use session_domain::ids::{LogEpoch, Seq, Serial};
 use session_domain::port::{RevocationLog, SessionStore};
@@ -79,8 +80,42 @@ async fn reopening_finds_everything() {
         store.ended_serials(Serial(0), Serial(9)).await.unwrap(),
         [Serial(2)]
     );
-    assert_eq!(store.entries(Seq(0), 10).await.unwrap().len(), 1);
+    assert_eq!(entries(&*store, Seq(0), 10).await.len(), 1);
     assert_eq!(start(&store, 3, "alice").await.serial, Serial(3));
+}
+
+/// No serial is given twice, and what only the lost file knew is dead.
+#[tokio::test]
+async fn a_file_restored_from_a_backup_begins_a_new_epoch() {
+    let (_directory, path) = directory();
+    let backup = path.with_file_name("backup.db");
+    filled(&path, 2).await;
+    fs::copy(&path, &backup).unwrap();
+    let store = open(&path).await;
+    let before = store.head().await.unwrap();
+    assert_eq!(start(&store, 3, "alice").await.serial, Serial(3));
+    store.close().await.unwrap();
+
+    fs::copy(&backup, &path).unwrap();
+    let store = open(&path).await;
+    let head = store.head().await.unwrap();
+    assert_ne!(head.epoch, before.epoch);
+    assert_eq!(head.seq, before.seq, "it goes on counting");
+    let serial = start(&store, 4, "alice").await.serial;
+    assert!(serial > Serial(1 << 32), "{serial}");
+    let skipped = store.snapshot(None).await.unwrap().skipped;
+    assert!(skipped[0].contains(Serial(3)) && !skipped[0].contains(serial));
+    store.close().await.unwrap();
+
+    // The same file again is the same history, also as a killed process leaves it.
+    let store = open(&path).await;
+    assert_eq!(store.head().await.unwrap(), head);
+    let (_copies, copy) = directory();
+    for suffix in ["", "-wal", "-lock"] {
+        let name = |path: &Path| format!("{}{suffix}", path.display());
+        fs::copy(name(&path), name(&copy)).unwrap();
+    }
+    assert_eq!(open(&copy).await.head().await.unwrap(), head);
 }
 
 #[tokio::test]
@@ -189,9 +224,26 @@ async fn a_damaged_page_is_refused() {
 }
 
 #[tokio::test]
+async fn a_schema_expanded_by_a_newer_binary_is_worked_on_as_long_as_it_admits_this_one() {
+    let (_directory, path) = directory();
+    filled(&path, 2).await;
+    let db = raw(&path).await;
+    db.execute_unprepared(
+        "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m29991231_000000_future', 0)",
+    )
+    .await
+    .unwrap();
+    session_migrations::migrate(&db).await.unwrap();
+    db.close().await.unwrap();
+    try_open(&path).await.unwrap().close().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_newer_schema_is_refused() {
     for newer in [
-        "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m29991231_000000_future', 0)",
+        // Its history and ours forked.
+        "UPDATE seaql_migrations SET version = 'm29991231_000000_future'
+         WHERE version = (SELECT max(version) FROM seaql_migrations)",
         "UPDATE schema_info SET min_binary = 1000",
     ] {
         let (_directory, path) = directory();

@@ -18,6 +18,9 @@ const API: &str = "127.0.0.1:8080";
 /// Where the validators do.
 const VALIDATORS: [&str; 3] = ["127.0.0.1:8081", "127.0.0.1:8083", "127.0.0.1:8084"];
 
+/// Where they listen for gateways that ask over gRPC, in the same order.
+const GRPC: [&str; 3] = ["127.0.0.1:8082", "127.0.0.1:8085", "127.0.0.1:8086"];
+
 /// Where health and metrics of the first process are; the others' are on the ports after it.
 const PRIVATE: u16 = 9090;
 
@@ -68,8 +71,13 @@ fn start(deployment: &Deployment) -> Vec<Program> {
         deployment.start_with(role, &settings)
     };
     let api = start(Role::Api, &[("SESSION_API__LISTEN", API)]);
-    let validators =
-        VALIDATORS.map(|address| start(Role::Validator, &[("SESSION_VALIDATOR__LISTEN", address)]));
+    let validators = [0, 1, 2].map(|number| {
+        let listens = [
+            ("SESSION_VALIDATOR__LISTEN", VALIDATORS[number]),
+            ("SESSION_GRPC__LISTEN", GRPC[number]),
+        ];
+        start(Role::Validator, &listens)
+    });
     let reaper = start(Role::Reaper, &[]);
     validators.into_iter().chain([reaper, api]).collect()
 }

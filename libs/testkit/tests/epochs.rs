@@ -8,7 +8,7 @@ use session_domain::contract::sample::tenant;
 use session_domain::ids::{InstanceId, LogEpoch, Seq, Serial};
 use session_domain::revocation::{
     Acknowledgement, AllGuards, Fences, Follower, FollowerAction, FollowerConfig, Grant,
-    GrantReply, Guards, Head, Lease, ListBits, RevocationState, Snapshot, Standing,
+    GrantReply, Guards, Head, Holders, Lease, ListBits, RevocationState, Snapshot, Standing,
 };
 use session_domain::secret::Secret256;
 use session_domain::time::{BootInstant, Timestamp};
@@ -38,9 +38,17 @@ fn a_late_acknowledgement_opens<G: Guards>() -> bool {
         duration: L,
         secret: SECRET,
     };
-    let fence = fences.begin(NOW, head(2, 3), vec![lease]);
+    let holders = Holders {
+        head: head(2, 3),
+        settled: true,
+        longest: L,
+        leases: vec![lease],
+    };
+    let fence = fences
+        .begin(NOW, head(2, 3), holders)
+        .expect("of the epoch in force");
     fences.on_acknowledgement(&Acknowledgement::new(HOLDER, head(1, 9), &SECRET));
-    fences.take_if_open(fence)
+    fences.take_if_open(NOW, fence)
 }
 
 #[test]
@@ -100,8 +108,11 @@ fn join<G: Guards>(follower: &mut Follower<G>, now: BootInstant, head: Head) {
     let snapshot = Snapshot {
         head,
         keys: vec![],
+        skipped: vec![],
         floors: vec![],
         lists: vec![0],
+        after: None,
+        more: None,
     };
     follower.on_snapshot(now, &snapshot);
 }

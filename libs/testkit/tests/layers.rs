@@ -10,6 +10,7 @@ use std::process::Command;
 use serde_json::Value;
 
 const DOMAIN: &str = "session-domain";
+const CLIENT: &str = "session-client";
 const MIGRATIONS: &str = "session-migrations";
 const RUNTIME: &str = "session-runtime";
 const STANDALONE: &str = "session-standalone";
@@ -26,18 +27,25 @@ const ADAPTERS: [&str; 5] = [
 
 /// Libraries whose use is one crate's secret, and the crates that may know it. A name ending in
 /// `*` stands for all that begin so.
-const WRAPPED: [(&str, &[&str]); 10] = [
+const WRAPPED: [(&str, &[&str]); 13] = [
     ("sea-orm", &["session-store", MIGRATIONS]),
     ("sea-orm-migration", &["session-store", MIGRATIONS]),
     ("sqlx", &["session-store", MIGRATIONS]),
     ("async-nats", &["session-bus"]),
     ("bb8-redis", &["session-cache"]),
+    ("redis", &["session-cache"]),
     ("jsonwebtoken", &["session-token"]),
     ("maxminddb", &["session-device"]),
     ("memmap2", &["session-device"]),
-    ("poem", &[RUNTIME, "session-client", SERVICES]),
+    ("poem", &[RUNTIME, CLIENT, SERVICES]),
     ("poem-openapi", &[SERVICES]),
+    ("envoy-types", &["session-validator"]),
+    ("tonic", &["session-validator"]),
 ];
+
+/// What the client puts together for services that aren't ours, as their `main.rs` would: only where
+/// asked to, by the feature `nats`, and only in `connect.rs`.
+const READY_MADE: [&str; 3] = ["session-bus", RUNTIME, "session-token"];
 
 /// Stands for every crate under `services/`.
 const SERVICES: &str = "services/*";
@@ -60,7 +68,11 @@ struct Package {
     folder: PathBuf,
     /// What it is built with; not what only its tests use.
     dependencies: BTreeSet<String>,
+    /// Those of them that a feature asks for.
+    optional: BTreeSet<String>,
     is_service: bool,
+    /// Whether it tests the whole from outside.
+    is_e2e: bool,
 }
 
 impl Package {
@@ -103,14 +115,16 @@ fn read(package: &Value) -> Package {
     let manifest = PathBuf::from(text(&package["manifest_path"]));
     let folder = manifest.parent().expect("a manifest is in a folder");
     let dependencies = package["dependencies"].as_array().expect("a list");
-    let built_with = dependencies.iter().filter(|one| one["kind"] != "dev");
+    let built_with = || dependencies.iter().filter(|one| one["kind"] != "dev");
+    let optional = built_with().filter(|one| one["optional"] == true);
+    let above = folder.parent();
     Package {
         name: text(&package["name"]),
         folder: folder.to_owned(),
-        dependencies: built_with.map(|one| text(&one["name"])).collect(),
-        is_service: folder
-            .parent()
-            .is_some_and(|above| above.ends_with("services")),
+        dependencies: built_with().map(|one| text(&one["name"])).collect(),
+        optional: optional.map(|one| text(&one["name"])).collect(),
+        is_service: above.is_some_and(|above| above.ends_with("services")),
+        is_e2e: above.is_some_and(|above| above.ends_with("e2e")),
     }
 }
 
@@ -144,10 +158,14 @@ fn libraries_depend_on_the_domain_and_never_on_each_other() {
             MIGRATIONS | DOMAIN => &[],
             // Tests may put anything together.
             TESTKIT => continue,
-            _ if package.is_service => continue,
+            _ if package.is_service || package.is_e2e => continue,
             _ => &[DOMAIN],
         };
-        let others = package.ours().filter(|name| !allowed.contains(name));
+        let ready_made = |name: &str| {
+            package.name == CLIENT && READY_MADE.contains(&name) && package.optional.contains(name)
+        };
+        let others = package.ours();
+        let others = others.filter(|name| !allowed.contains(name) && !ready_made(name));
         broken.extend(others.map(|name| format!("{} depends on {name}", package.name)));
     }
     fail_if_any("adapters know the domain, not each other", &broken);
@@ -213,6 +231,15 @@ fn inside_services_only_main_and_config_name_adapters() {
         }
     }
     fail_if_any("only main.rs, config.rs and bin/ name adapters", &broken);
+}
+
+#[test]
+fn inside_the_client_only_connect_names_adapters() {
+    let source = packages()[CLIENT].folder.join("src");
+    let others = rust_files(&source).into_iter();
+    let others = others.filter(|file| !file.ends_with("connect.rs"));
+    let broken: Vec<_> = others.flat_map(|file| adapters_named_in(&file)).collect();
+    fail_if_any("the decision core knows ports, not adapters", &broken);
 }
 
 fn adapters_named_in(file: &Path) -> Vec<String> {

@@ -1,6 +1,7 @@
-//! Everything that can happen to two validators, two ends, one join and one crash.
+//! Everything that can happen to two validators, two APIs, two ends, one join, one crash and one
+//! failover.
 //!
-//! Everything at once would take hours, so there are four small worlds, each of which goes without
+//! Everything at once would take hours, so there are five small worlds, each of which goes without
 //! something another one has. `cargo test -p session-testkit --test model -- --nocapture` tells
 //! how many states each has.
 
@@ -24,6 +25,7 @@ const fn world<G>((step, steps): (Duration, u32)) -> SmallWorld<G> {
         steps,
         ends: 1,
         crashes: 0,
+        failovers: 0,
         renewals: true,
         decisions: 0,
         guards: PhantomData,
@@ -66,6 +68,14 @@ const fn held_up<G>() -> SmallWorld<G> {
     }
 }
 
+/// One end, one join, and a database that is handed over, with whatever loss.
+const fn handed_over<G>() -> SmallWorld<G> {
+    SmallWorld {
+        failovers: 1,
+        ..world(ONE_LONG_STEP)
+    }
+}
+
 /// Two ends, one join, and leases that are renewed.
 const fn renewing<G>() -> SmallWorld<G> {
     SmallWorld {
@@ -97,6 +107,11 @@ fn an_end_a_join_and_a_crash_with_renewals() {
 #[test]
 fn an_end_a_join_and_a_thread_held_up() {
     no_state_is_broken(&held_up());
+}
+
+#[test]
+fn an_end_a_join_and_a_failover_with_any_loss() {
+    no_state_is_broken(&handed_over());
 }
 
 #[test]
@@ -133,6 +148,7 @@ mutants! {
     without_waiting_for_holders: NobodyAwaited in small breaks "I1";
     without_the_head_locked_at_grant: HeadNotLocked in smallest breaks "I1";
     without_waiting_for_the_earlier_end: EarlierEndNotAwaited in crashing breaks "I1";
+    without_holding_answers_in_a_new_epoch: AnswersNotHeld in handed_over breaks "I1";
 }
 
 /// Renewals of laggards could be granted: what makes them safe is that a lease counts only once

@@ -83,6 +83,26 @@ fn assert_lively(stats: &Stats, seeds: u64) {
     every(stats.orphaned_commits, 200, "commits whose API was dead");
     every(stats.unseen_pauses, 4, "unseen pauses");
     every(stats.wall_steps, 8, "wall clocks set");
+    every(stats.failovers, 3, "failovers");
+    every(stats.lossy_failovers, 8, "failovers with a loss");
+    every(stats.lost_entries, 8, "entries lost");
+    every(stats.lost_leases, 10, "leases lost");
+    every(stats.lost_sessions, 20, "sessions lost");
+    every(stats.lost_promises, 20, "promises lost");
+    every(stats.lost_refused, 10, "tokens of lost sessions refused");
+    every(stats.epochs, 3, "epochs");
+    every(stats.held, 8, "answers held");
+    every(stats.settled, 8, "epochs settled");
+    every(stats.unconfirmed, 50, "answers not given");
+    every(stats.rejoins, 5, "rejoins");
+    every(stats.pruned, 3, "entries pruned");
+    every(
+        stats.entries_gone,
+        50,
+        "followers told that entries are gone",
+    );
+    every(stats.snapshot_parts, 4, "snapshots in parts");
+    every(stats.late_grants, 200, "late grants");
 }
 
 /// Without that guard, one of the `expected` invariants breaks.
@@ -134,4 +154,11 @@ mutants! {
     without_floors_compared_by_writers: FloorsPassedOver breaks "I4";
     without_waiting_for_the_earlier_end: EarlierEndNotAwaited breaks "I1";
     without_the_boot_clock: WallClock breaks "I1";
+    without_holding_answers_in_a_new_epoch: AnswersNotHeld breaks "I1";
+    without_comparing_epochs: EpochIgnored breaks "I1" | "I3";
+    without_reading_skipped_serials: SkippedSerialsUnread breaks "I8";
+    without_a_new_epoch_for_a_new_history: SameHistory breaks "I1" | "I3";
+    without_skipping_serials: SerialsNotSkipped breaks "I8" | "L";
+    without_telling_that_entries_are_gone: PrunedUntold breaks "I3";
+    without_refusing_late_grants: LateGrants breaks "L";
 }

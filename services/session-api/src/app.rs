@@ -13,6 +13,7 @@ use session_domain::port::{
 use session_domain::revocation::RevocationState;
 use session_domain::usecase::cleanup::CleanupPorts;
 use session_domain::usecase::end::EndPorts;
+use session_domain::usecase::end_matching::EndMatchingPorts;
 use session_domain::usecase::extend::AdjustPorts;
 use session_domain::usecase::find::FindPorts;
 use session_domain::usecase::inspect::InspectPorts;
@@ -123,12 +124,24 @@ impl App {
         }
     }
 
+    /// What ending many touches.
+    pub fn end_matching_ports(&self) -> EndMatchingPorts<'_> {
+        EndMatchingPorts {
+            store: self.ports.store.as_ref(),
+            fence: self.fence.as_ref(),
+            clock: self.ports.clock.as_ref(),
+            timer: self.ports.timer.as_ref(),
+            entropy: self.ports.entropy.as_ref(),
+        }
+    }
+
     /// What looking touches.
     pub fn find_ports(&self) -> FindPorts<'_> {
         FindPorts {
             store: self.ports.store.as_ref(),
             cache: self.ports.cache.as_ref(),
             revocations: &self.revocations,
+            clock: self.ports.clock.as_ref(),
         }
     }
 

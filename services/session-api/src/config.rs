@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use session_bus::NatsConfig;
+use session_cache::{KeyPrefix, RedisConfig, RedisUrl};
 use session_device::{DESKTOP_LABEL, DESKTOP_PATTERNS};
 use session_domain::policy::SessionPolicy;
 use session_domain::secret::Credential;
 use session_domain::service_key;
-use session_runtime::config::{DatabaseLink, Mistaken, NatsLink, Reader, origin};
+use session_runtime::config::{DatabaseLink, Mistaken, NatsLink, Reader, RedisLink, origin};
 use session_runtime::shutdown::Timing;
 use session_runtime::telemetry::LogConfig;
 use session_store::{PostgresOptions, PostgresUrl};
@@ -137,6 +138,8 @@ pub struct Process {
     pub database: Database,
     /// How the other processes are reached.
     pub nats: NatsConfig,
+    /// What processes share readings and limits through, where there is such a thing.
+    pub redis: Option<RedisConfig>,
     /// Where the keys are that stay out of the database.
     pub secrets: PathBuf,
     /// The service key to accept from the first moment on.
@@ -166,6 +169,7 @@ impl Process {
         );
         let database = Database::read(reader);
         let nats = NatsLink::read(reader, "_INBOX_api");
+        let redis = redis(reader);
         let secrets = reader
             .value("secrets.dir")
             .doc("The folder with the keys that seal signing keys and derive refresh tokens; the same for every replica. Made, with new keys, where there is none.")
@@ -195,6 +199,7 @@ impl Process {
                 require_tls: nats.require_tls,
                 ..NatsConfig::new(nats.servers, "api")
             },
+            redis: redis?,
             secrets: secrets?,
             bootstrap_key: bootstrap_key?,
             devices: devices?,
@@ -203,6 +208,30 @@ impl Process {
             shutdown: shutdown?,
         })
     }
+}
+
+/// Reads the section `redis`; `None` where no server is named.
+fn redis(reader: &mut Reader) -> Result<Option<RedisConfig>, Mistaken> {
+    let link = RedisLink::<RedisUrl, KeyPrefix>::read(reader)?;
+    let Some(mut url) = link.url else {
+        return Ok(None);
+    };
+    if link.ca_file.is_some() && !url.is_tls() {
+        return Err(reader.mistake("redis.ca_file", "needs a `redis.url` with rediss://"));
+    }
+    if let Some(password) = link.password {
+        if url.has_password() {
+            return Err(reader.mistake("redis.password", "is in `redis.url`, too"));
+        }
+        url = url.with_password(password);
+    }
+    Ok(Some(RedisConfig {
+        prefix: link.prefix,
+        connections_max: link.connections_max,
+        timeout: link.timeout,
+        ca_file: link.ca_file,
+        ..RedisConfig::new(url)
+    }))
 }
 
 /// Which database, and how it is used.
@@ -334,20 +363,4 @@ fn issuer(text: &str) -> Result<String, &'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use session_runtime::config::{Layers, load};
-
-    #[test]
-    fn the_issuer_is_where_it_listens_unless_named() {
-        let settings = load(Layers::default(), Settings::read).unwrap().value;
-        let config = settings.at("127.0.0.1:8080".parse().unwrap());
-        assert_eq!(config.policy.issuer, "http://127.0.0.1:8080");
-        assert_eq!(config.origins, ["http://127.0.0.1:8080"]);
-        let defaults = SessionPolicy::new("http://127.0.0.1:8080".into());
-        assert_eq!(
-            config.policy, defaults,
-            "the documented defaults are the domain's"
-        );
-    }
-}
+mod tests;

@@ -118,7 +118,9 @@ impl Api {
         while self.app.revocations.deadline() == BootInstant::default() && !shutdown.is_draining() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        ready.pass();
+        if !shutdown.is_draining() {
+            ready.pass();
+        }
         let result = listener
             .serve(http::routes(&self.app), shutdown.clone())
             .await;

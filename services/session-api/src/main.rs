@@ -12,11 +12,10 @@ use rustix::fs::Mode;
 use session_api::config::{Database, Process};
 use session_api::{Api, Ports};
 use session_bus::NatsBus;
-use session_cache::{MemoryCache, MemoryLimiter};
 use session_device::{FingerprintHasher, GeoLocator, UserAgents};
 use session_domain::event::Actor;
 use session_domain::ids::TenantId;
-use session_domain::port::RevocationLog;
+use session_domain::port::{RateLimiter, RevocationLog, SessionCache};
 use session_domain::service_key::{Scope, Scopes};
 use session_domain::usecase::add_service_key::add_service_key;
 use session_domain::usecase::fence::{FenceKeeper, FencePorts};
@@ -140,6 +139,7 @@ async fn run(process: Process) -> Result<()> {
     let secrets = Secrets::load_or_create(&process.secrets, &SystemEntropy)?;
     let bus = NatsBus::connect(&process.nats, &metrics.meter("session-bus")).await;
     let bus = Arc::new(bus.with_context(|| format!("can't use {}", process.nats.servers))?);
+    let shared = share(&process, &secrets, &metrics).await?;
 
     let shutdown = Shutdown::on_signals(process.shutdown)?;
     let readiness = Readiness::new(&shutdown);
@@ -167,7 +167,15 @@ async fn run(process: Process) -> Result<()> {
     let devices = &process.devices;
     let (city, asn) = (devices.geoip_city.as_deref(), devices.geoip_asn.as_deref());
     let places = Arc::new(GeoLocator::open(city, asn));
-    let serving = compose(&process, api, &store, &bus, &secrets, Arc::clone(&places))?;
+    let serving = compose(
+        &process,
+        api,
+        &store,
+        &bus,
+        &secrets,
+        shared,
+        Arc::clone(&places),
+    )?;
     tasks.spawn("api", serving.run(listener, readiness, shutdown.clone()));
     tasks.spawn("geoip", keep_fresh(places, devices.geoip_reload, shutdown));
     let result = tasks.run().await;
@@ -220,12 +228,28 @@ async fn introduce_service(process: &Process, store: &PostgresStore) -> Result<(
     Ok(())
 }
 
+/// What processes may share.
+type Shared = (Arc<dyn SessionCache>, Arc<dyn RateLimiter>);
+
+/// Shares readings and limits with the other processes, where a server for that is named.
+async fn share(process: &Process, secrets: &Secrets, metrics: &Metrics) -> Result<Shared> {
+    let redis = process.redis.as_ref();
+    let key = secrets.kek.subkey(session_cache::KEY_CONTEXT);
+    let meter = metrics.meter("session-cache");
+    let shared = session_cache::open(redis, &key, Arc::new(SystemClock), &meter).await;
+    shared.with_context(|| match redis {
+        Some(redis) => format!("can't use {}", redis.url),
+        None => "can't remember".to_owned(),
+    })
+}
+
 fn compose(
     process: &Process,
     listens: std::net::SocketAddr,
     store: &Arc<PostgresStore>,
     bus: &Arc<NatsBus>,
     secrets: &Secrets,
+    (cache, limiter): Shared,
     places: Arc<GeoLocator>,
 ) -> Result<Api> {
     let config = process.settings.clone().at(listens);
@@ -255,8 +279,8 @@ fn compose(
     let ports = Ports {
         store: Arc::clone(store) as _,
         log: Arc::clone(store) as _,
-        cache: Arc::new(MemoryCache::new(Arc::clone(&clock) as _)),
-        limiter: Arc::new(MemoryLimiter::new(Arc::clone(&clock) as _)),
+        cache,
+        limiter,
         bus: Arc::clone(bus) as _,
         signer,
         keys: Arc::new(ring),

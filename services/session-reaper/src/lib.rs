@@ -1,16 +1,23 @@
-//! `session-reaper`: ends sessions whose time is over. Validators learn of each end through the
-//! revocation log, like of any other.
+//! `session-reaper`: ends sessions whose time is over, carries on the ending of many at once, tells
+//! other systems what happened, and deletes what was kept for long enough. Validators learn of each
+//! end through the revocation log, like of any other.
 
 mod config;
+mod purge;
+mod relay;
+mod revocations;
 
 use std::sync::Arc;
 
+use opentelemetry::metrics::Meter;
 use session_domain::ids::Seq;
 use session_domain::port::{Clock, Fence, PortError, SessionStore};
 use session_domain::usecase::expire::expire;
-use session_runtime::shutdown::Shutdown;
+use session_runtime::shutdown::{Shutdown, Tasks};
 
-pub use config::{Config, Process};
+pub use config::{Config, Events, Process, event_source};
+pub use purge::Purging;
+pub use relay::Telling;
 
 /// The adapters a reaper is composed of.
 #[derive(Clone)]
@@ -23,18 +30,49 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
 }
 
+/// Adds all that a reaper does to a process's tasks. Other systems are told what happens where
+/// there is a `telling`.
+pub fn spawn(
+    tasks: &mut Tasks,
+    config: Config,
+    ports: Ports,
+    telling: Option<Telling>,
+    meter: &Meter,
+    shutdown: &Shutdown,
+) {
+    let mut purging = config.purging.clone();
+    purging.retention.events_relayed_only = telling.is_some();
+    let (store, clock) = (Arc::clone(&ports.store), Arc::clone(&ports.clock));
+    if let Some(telling) = telling {
+        let clock = Arc::clone(&clock);
+        let relay = relay::relay(telling, clock, meter.clone(), shutdown.clone());
+        tasks.spawn("relay", relay);
+    }
+    let purge = purge::keep_purging(purging, store, clock, meter.clone(), shutdown.clone());
+    tasks.spawn("purge", purge);
+    tasks.spawn("reaper", run(config, ports, shutdown.clone()));
+}
+
 /// Reaps until `shutdown`. A store that doesn't answer is tried again at the next tick: until then
 /// what is overdue stays so, and validators see it by the grants' `reaped_through`.
 ///
 /// # Errors
 /// None today; a reaper that can't go on ends with one.
 pub async fn run(config: Config, ports: Ports, shutdown: Shutdown) -> Result<(), PortError> {
+    tokio::join!(
+        expire_overdue(&config, &ports, &shutdown),
+        revocations::run(&config, &ports, &shutdown),
+    );
+    Ok(())
+}
+
+async fn expire_overdue(config: &Config, ports: &Ports, shutdown: &Shutdown) {
     loop {
         tokio::select! {
-            () = shutdown.draining() => return Ok(()),
+            () = shutdown.draining() => return,
             () = tokio::time::sleep(config.tick) => {}
         }
-        match tick(&config, &ports, &shutdown).await {
+        match tick(config, ports, shutdown).await {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "ended overdue sessions"),
             Err(error) => {

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use session_bus::NatsBus;
 use session_domain::port::RevocationLog;
 use session_domain::usecase::fence::{FenceKeeper, FencePorts};
-use session_reaper::{Ports, Process};
+use session_reaper::{Ports, Process, Telling};
 use session_runtime::clock::{SystemClock, SystemEntropy, TokioTimer};
 use session_runtime::config::ConfigArgs;
 use session_runtime::listen::bind;
@@ -90,9 +90,21 @@ async fn run(process: Process) -> Result<()> {
     };
     let fenced = shutdown.clone();
     tasks.spawn("fence", async move { fence.run(fenced.draining()).await });
-    tasks.spawn(
-        "reaper",
-        session_reaper::run(process.config, ports, shutdown),
+    let telling = process.events.map(|events| Telling {
+        outbox: Arc::clone(&store) as _,
+        publisher: Arc::new(bus.events(events.stream)),
+        timer: Arc::new(TokioTimer::new(SystemClock)),
+        entropy: Arc::new(SystemEntropy),
+        source: events.source.into(),
+    });
+    let meter = metrics.meter("session-reaper");
+    session_reaper::spawn(
+        &mut tasks,
+        process.config,
+        ports,
+        telling,
+        &meter,
+        &shutdown,
     );
     let result = tasks.run().await;
     // What was announced last must still be sent.

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use session_api::config::{Devices, Settings, bootstrap_key};
+use session_bus::FileLimits;
 use session_domain::secret::Credential;
 use session_runtime::config::{Mistaken, Reader};
 use session_runtime::shutdown::Timing;
 use session_runtime::telemetry::LogConfig;
+use session_validator::PolicySettings;
 
 /// The decisions.
 #[derive(Debug)]
@@ -19,7 +21,7 @@ pub struct Config {
     pub api: SocketAddr,
     /// Where the validator listens for gateways over HTTP.
     pub validator: SocketAddr,
-    /// Where the validator will listen for gateways over gRPC.
+    /// Where the validator listens for gateways over gRPC.
     pub grpc: SocketAddr,
     /// Where health and metrics are.
     pub private: SocketAddr,
@@ -29,12 +31,65 @@ pub struct Config {
     pub devices: Devices,
     /// The API's decisions.
     pub settings: Settings,
+    /// How many sessions may wait to be checked with the API.
+    pub checks_max: usize,
+    /// What a session must be for one kind of request, by name.
+    pub policies: PolicySettings,
     /// The reaper's decisions.
     pub reaper: session_reaper::Config,
+    /// How other systems hear what happens; `None` where they don't.
+    pub events: Option<EventsInFile>,
     /// What is logged.
     pub log: LogConfig,
     /// How the process stops.
     pub shutdown: Timing,
+}
+
+/// How other systems hear what happens, on one machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventsInFile {
+    /// The file.
+    pub path: PathBuf,
+    /// How large it grows.
+    pub limits: FileLimits,
+    /// What events say they come from; `None` for the issuer.
+    pub source: Option<String>,
+}
+
+impl EventsInFile {
+    /// Reads the section `events`.
+    fn read(reader: &mut Reader) -> Result<Option<Self>, Mistaken> {
+        let path = reader
+            .value("events.file")
+            .doc("The file that events are appended to for other systems, as CloudEvents, one JSON object a line. Where nobody sets it, events stay in the audit trail.")
+            .example("/var/log/sessions/events.jsonl")
+            .optional_with(|text| Ok::<_, Infallible>(PathBuf::from(text)));
+        let mebibytes = reader
+            .value("events.file_mebibytes")
+            .doc("How large the file grows, in MiB, before it is renamed and a new one begun.")
+            .default("64")
+            .within::<u64>(1, 65_536);
+        let files_max = reader
+            .value("events.files")
+            .doc("How many such files there are at most, the current one included; the oldest is deleted.")
+            .default("8")
+            .within(2, 1_000);
+        let source = reader
+            .value("events.source")
+            .doc("What events say they come from (`source`). Where nobody sets it, the issuer.")
+            .example("https://sessions.example.com")
+            .optional_with(session_reaper::event_source);
+        let limits = FileLimits {
+            bytes_max: mebibytes? * 1024 * 1024,
+            files_max: files_max?,
+        };
+        let (path, source) = (path?, source?);
+        Ok(path.map(|path| Self {
+            path,
+            limits,
+            source,
+        }))
+    }
 }
 
 impl Config {
@@ -57,7 +112,7 @@ impl Config {
         );
         let grpc = listen(
             "grpc.listen",
-            "Kept for gateways that ask over gRPC.",
+            "Where the validator listens for gateways, over gRPC (Envoy's `ext_authz`).",
             "127.0.0.1:8082",
         );
         let private = listen(
@@ -71,7 +126,10 @@ impl Config {
         );
         let devices = Devices::read(reader);
         let settings = Settings::read(reader);
+        let checks_max = session_validator::checks_max(reader);
+        let policies = PolicySettings::read(reader);
         let reaping = session_reaper::Config::read(reader);
+        let events = EventsInFile::read(reader);
         let log = LogConfig::read(reader);
         let shutdown = Timing::read(reader);
         Ok(Self {
@@ -83,7 +141,10 @@ impl Config {
             bootstrap_key: bootstrap_key?,
             devices: devices?,
             settings: settings?,
+            checks_max: checks_max?,
+            policies: policies?,
             reaper: reaping?,
+            events: events?,
             log: log?,
             shutdown: shutdown?,
         })

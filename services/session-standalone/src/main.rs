@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use rustix::fs::Mode;
 use session_api::Api;
-use session_bus::InProcessBus;
+use session_bus::{EventFile, InProcessBus};
 use session_cache::{MemoryCache, MemoryLimiter};
 use session_device::{FingerprintHasher, GeoLocator, UserAgents};
 use session_domain::policy::SessionPolicy;
@@ -26,7 +26,7 @@ use session_domain::service_key::Scopes;
 use session_domain::usecase::add_service_key::add_service_key;
 use session_domain::usecase::fence::{FenceKeeper, FencePorts};
 use session_runtime::clock::{SystemClock, SystemEntropy, TokioTimer};
-use session_runtime::config::{ConfigArgs, Layers};
+use session_runtime::config::{ConfigArgs, Layers, Mistakes, load};
 use session_runtime::listen::bind;
 use session_runtime::private::{self, Readiness};
 use session_runtime::program;
@@ -36,13 +36,13 @@ use session_store::SqliteStore;
 use session_token::{
     ActiveSigner, LifeMax, RefreshDeriver, SealedKeyRing, Secrets, StrictVerifier,
 };
-use session_validator::CookieRules;
+use session_validator::{ClientConfig, Doors, Reload};
 
 use config::Config;
 use welcome::Addresses;
 
 /// The whole session service in one process, on a file.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(version)]
 struct Options {
     /// The folder for the database, the secrets and the service key
@@ -54,7 +54,7 @@ struct Options {
     /// Where the validator listens for gateways, over HTTP
     #[arg(long, value_name = "ADDRESS")]
     validator_listen: Option<String>,
-    /// Kept for gateways that ask over gRPC
+    /// Where the validator listens for gateways, over gRPC
     #[arg(long, value_name = "ADDRESS")]
     grpc_listen: Option<String>,
     /// Where health and metrics are
@@ -113,7 +113,13 @@ fn main() -> ExitCode {
         }
         Some(Command::Settings) => program::print_settings(Config::read),
         Some(Command::Check) => program::run(name, args, layers, Config::read, check),
-        None => program::run(name, args, layers, Config::read, run),
+        None => {
+            let file = args.file_of_process();
+            let again = options.clone();
+            let reread = move || load(again.layers(), Config::read).map(|loaded| loaded.value);
+            let run = |config| run(config, file, reread);
+            program::run(name, args, layers, Config::read, run)
+        }
     }
 }
 
@@ -133,7 +139,11 @@ struct Adapters {
     fence: Arc<FenceKeeper>,
 }
 
-async fn run(config: Config) -> Result<()> {
+async fn run(
+    config: Config,
+    file: Option<PathBuf>,
+    reread: impl Fn() -> Result<Config, Mistakes> + Send + Sync + 'static,
+) -> Result<()> {
     init_logs(&config.log)?;
     let metrics = Metrics::new("session-standalone", env!("CARGO_PKG_VERSION"))?;
     let [
@@ -148,11 +158,10 @@ async fn run(config: Config) -> Result<()> {
         ("private", config.private),
     ])
     .await?;
-    // Bound to see now whether it is free; nothing answers there yet.
-    drop(grpc_listener);
     let addresses = Addresses {
         api: api_listener.address(),
         validator: validator_listener.address(),
+        grpc: grpc_listener.address(),
         private: private_listener.address(),
     };
 
@@ -178,6 +187,10 @@ async fn run(config: Config) -> Result<()> {
         Arc::clone(&places),
     )?;
 
+    let (issuer, origins) = (api_config.policy.issuer.clone(), api_config.origins.clone());
+    let reload = Reload::new(file, move || {
+        Ok(reread()?.policies.resolve(&issuer, &origins))
+    });
     let mut tasks = Tasks::new(&shutdown);
     tasks.spawn(
         "private",
@@ -193,9 +206,13 @@ async fn run(config: Config) -> Result<()> {
     tasks.spawn(
         "validator",
         session_validator::run(
-            validator_config(&api_config),
+            validator_config(&config, &api_config),
             validator_ports(&adapters, verifier),
-            validator_listener,
+            Doors {
+                http: validator_listener,
+                grpc: grpc_listener,
+            },
+            Some(reload),
             metrics.meter("session-validator"),
             readiness.clone(),
             shutdown.clone(),
@@ -210,9 +227,13 @@ async fn run(config: Config) -> Result<()> {
         fence: Arc::clone(&adapters.fence) as _,
         clock: Arc::clone(&adapters.clock) as _,
     };
-    tasks.spawn(
-        "reaper",
-        session_reaper::run(config.reaper, reaper_ports, shutdown.clone()),
+    session_reaper::spawn(
+        &mut tasks,
+        config.reaper.clone(),
+        reaper_ports,
+        telling(&config, &api_config, &adapters)?,
+        &metrics.meter("session-reaper"),
+        &shutdown,
     );
     tasks.spawn(
         "welcome",
@@ -245,9 +266,11 @@ async fn open(data_dir: &Path) -> Result<Adapters> {
     let store = Arc::new(store.with_context(|| format!("can't use {}", file.display()))?);
     // The file is locked for this process, and leases are held over a bus within the process:
     // whoever held these is gone, and nobody need wait for them.
-    for lease in store.leases().await? {
-        store.release(lease.instance, lease.counter).await?;
+    let holders = store.holders().await?;
+    for lease in holders.leases {
+        store.forget(lease.instance, lease.counter).await?;
     }
+    store.settle(holders.head.epoch).await?;
     let bus = Arc::new(InProcessBus::new());
     let fence = Arc::new(FenceKeeper::new(FencePorts {
         log: Arc::clone(&store) as _,
@@ -344,15 +367,16 @@ fn compose_api(
     ))
 }
 
-fn validator_config(api: &session_api::Config) -> session_validator::Config {
+fn validator_config(config: &Config, api: &session_api::Config) -> session_validator::Config {
+    let issuer = &api.policy.issuer;
     session_validator::Config {
-        audience: api.policy.issuer.clone(),
-        reaper_lag_max: api.reaper_lag_max,
-        activity_interval: api.activity_interval,
-        cookie: CookieRules {
-            name: session_api::http::cookie::cookie_name(&api.policy.issuer).to_owned(),
-            websocket_origins: api.origins.clone(),
+        client: ClientConfig {
+            reaper_lag_max: api.reaper_lag_max,
+            activity_interval: api.activity_interval,
+            checks_max: config.checks_max,
+            ..ClientConfig::new(issuer)
         },
+        policies: config.policies.resolve(issuer, &api.origins),
     }
 }
 
@@ -382,6 +406,27 @@ fn keep_fresh(
     }
 }
 
+/// How other systems hear what happens, where the operator says so.
+fn telling(
+    config: &Config,
+    api: &session_api::Config,
+    adapters: &Adapters,
+) -> Result<Option<session_reaper::Telling>> {
+    let Some(events) = &config.events else {
+        return Ok(None);
+    };
+    let file = EventFile::open(&events.path, events.limits);
+    let file = file.with_context(|| format!("can't write to {}", events.path.display()))?;
+    let source = events.source.as_ref().unwrap_or(&api.policy.issuer);
+    Ok(Some(session_reaper::Telling {
+        outbox: Arc::clone(&adapters.store) as _,
+        publisher: Arc::new(file),
+        timer: Arc::clone(&adapters.timer),
+        entropy: Arc::clone(&adapters.entropy),
+        source: source.as_str().into(),
+    }))
+}
+
 /// Tells people and programs once everything is ready.
 async fn welcome_when_ready(
     addresses: Addresses,
@@ -396,9 +441,10 @@ async fn welcome_when_ready(
         let Addresses {
             api,
             validator,
+            grpc,
             private,
         } = addresses;
-        tracing::info!(%api, %validator, %private, "ready");
+        tracing::info!(%api, %validator, %grpc, %private, "ready");
         println!("{}", welcome::text(&addresses, &key_file));
     }
     shutdown.draining().await;

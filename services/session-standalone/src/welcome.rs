@@ -10,6 +10,8 @@ pub struct Addresses {
     pub api: SocketAddr,
     /// The validator.
     pub validator: SocketAddr,
+    /// The validator, over gRPC.
+    pub grpc: SocketAddr,
     /// Health and metrics.
     pub private: SocketAddr,
 }
@@ -19,6 +21,7 @@ pub fn text(addresses: &Addresses, service_key: &Path) -> String {
     let Addresses {
         api,
         validator,
+        grpc,
         private,
     } = addresses;
     let key = service_key.display();
@@ -28,6 +31,7 @@ The session service is ready.
 
   API        http://{api}         documentation: http://{api}/docs
   validator  http://{validator}/v1/authz/{{forwarded|original|envoy}}/default
+             {grpc} for gateways that ask over gRPC (Envoy's ext_authz)
   health     http://{private}/readyz   metrics: http://{private}/metrics
   service key in {key}
 

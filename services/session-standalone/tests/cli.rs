@@ -123,6 +123,17 @@ async fn all_of_a_users_sessions_end_however_many_pages_they_fill() {
     let again = sessionctl(&instance, &args).await;
     assert_eq!(again.text(), "No session was active.\n");
     assert_eq!(instance.validate(&other.access).await, 200);
+
+    // Whoever says nothing ends nothing, and a dry run shows.
+    assert_eq!(sessionctl(&instance, &["end-all"]).await.exit, Exit::Usage);
+    let args = ["end-all", "--tenant", "default", "--dry-run"];
+    let shown = sessionctl(&instance, &args).await;
+    assert!(shown.text().starts_with("1 session would end.\n"));
+    assert!(shown.text().contains(&other.id), "{}", shown.text());
+    assert_eq!(instance.validate(&other.access).await, 200);
+    let ended = sessionctl(&instance, &["end-all", "--everything"]).await;
+    assert_eq!(ended.text(), "1 session is over; no validator accepts it.\n");
+    assert_eq!(instance.validate(&other.access).await, 401);
 }
 
 #[tokio::test]

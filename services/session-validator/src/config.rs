@@ -1,28 +1,23 @@
 //! What an operator decides about a validator.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use session_bus::NatsConfig;
-use session_domain::policy::session_cookie_name;
+use session_client::{Config as ClientConfig, Policies};
 use session_runtime::config::{Mistaken, NatsLink, Reader, origin};
 use session_runtime::shutdown::Timing;
 use session_runtime::telemetry::LogConfig;
 use session_token::LifeMax;
 
-use crate::authz::CookieRules;
+use crate::policies::PolicySettings;
 
 /// The decisions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// The audience a token must be for.
-    pub audience: String,
-    /// How far the reaper may lag before session tokens are checked with the authority.
-    pub reaper_lag_max: Duration,
-    /// How often the authority is told which sessions are used.
-    pub activity_interval: Duration,
-    /// Which cookie holds the session token, and from where it may open `WebSockets`.
-    pub cookie: CookieRules,
+    /// What holds for every request.
+    pub client: ClientConfig,
+    /// What a session must be, by name.
+    pub policies: Policies,
 }
 
 /// The decisions of a validator that runs as a process of its own.
@@ -30,6 +25,8 @@ pub struct Config {
 pub struct Settings {
     /// Where gateways ask, over HTTP.
     pub listen: SocketAddr,
+    /// Where gateways ask, over gRPC.
+    pub grpc: SocketAddr,
     /// Where health and metrics are.
     pub private: SocketAddr,
     /// How the authority is reached.
@@ -58,6 +55,11 @@ impl Settings {
             "Where the validator listens for gateways, over HTTP.",
             "127.0.0.1:8081",
         );
+        let grpc = listen(
+            "grpc.listen",
+            "Where the validator listens for gateways, over gRPC (Envoy's `ext_authz`).",
+            "127.0.0.1:8082",
+        );
         let private = listen(
             "private.listen",
             "Where health and metrics are.",
@@ -85,6 +87,8 @@ impl Settings {
             .doc("How often the API is told which sessions are used: a process that dies may lose as much, and a session ends for being idle as much later.")
             .default("1s")
             .duration_within("10ms", "1m");
+        let checks_max = checks_max(reader);
+        let policies = PolicySettings::read(reader);
         let log = LogConfig::read(reader);
         let shutdown = Timing::read(reader);
         for shared in ["reaper", "session", "token"] {
@@ -96,16 +100,17 @@ impl Settings {
             websocket_origins.push(issuer.clone());
         }
         let config = Config {
-            audience: issuer.clone(),
-            reaper_lag_max: reaper_lag_max?,
-            activity_interval: activity_interval?,
-            cookie: CookieRules {
-                name: session_cookie_name(&issuer).to_owned(),
-                websocket_origins,
+            client: ClientConfig {
+                reaper_lag_max: reaper_lag_max?,
+                activity_interval: activity_interval?,
+                checks_max: checks_max?,
+                ..ClientConfig::new(&issuer)
             },
+            policies: policies?.resolve(&issuer, &websocket_origins),
         };
         Ok(Self {
             listen: public?,
+            grpc: grpc?,
             private: private?,
             nats: nats?,
             issuer,
@@ -115,6 +120,18 @@ impl Settings {
             shutdown: shutdown?,
         })
     }
+}
+
+/// How many checks with the API may be under way.
+///
+/// # Errors
+/// The mistake has been noted.
+pub fn checks_max(reader: &mut Reader) -> Result<usize, Mistaken> {
+    reader
+        .value("validator.checks")
+        .doc("How many sessions may wait to be checked with the API, as all do while there is no lease; further ones are refused at once, to be tried again.")
+        .default("512")
+        .within(1, 65_536)
 }
 
 fn nats(reader: &mut Reader) -> Result<NatsConfig, Mistaken> {
@@ -167,12 +184,11 @@ mod tests {
             ("SESSION_API__LISTEN", "127.0.0.1:1"),
         ]));
         let loaded = load(layers, Settings::read).unwrap();
-        assert_eq!(loaded.value.config.audience, "https://s.example");
-        assert_eq!(loaded.value.config.cookie.name, "__Host-session");
-        assert_eq!(
-            loaded.value.config.cookie.websocket_origins,
-            ["https://s.example"]
-        );
+        let Config { client, policies } = &loaded.value.config;
+        assert_eq!(client.cookie_name, "__Host-session");
+        let policy = policies.get("default").unwrap();
+        assert_eq!(policy.audience, "https://s.example");
+        assert_eq!(policy.websocket_origins, ["https://s.example"]);
         let shown = session_runtime::config::print_config(&loaded.fields);
         assert!(!shown.contains("s3cret") && !format!("{:?}", loaded.value).contains("s3cret"));
     }

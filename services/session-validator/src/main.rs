@@ -8,14 +8,14 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use session_bus::NatsBus;
 use session_runtime::clock::{SystemClock, SystemEntropy, TokioTimer};
-use session_runtime::config::ConfigArgs;
+use session_runtime::config::{ConfigArgs, load};
 use session_runtime::listen::bind;
 use session_runtime::private::{self, Readiness};
 use session_runtime::program;
 use session_runtime::shutdown::{Shutdown, Tasks};
 use session_runtime::telemetry::{Metrics, init_logs};
 use session_token::StrictVerifier;
-use session_validator::{Ports, Settings};
+use session_validator::{Doors, Ports, Reload, Settings};
 
 /// Answers gateways from memory: is this session still good?
 #[derive(Debug, Parser)]
@@ -40,20 +40,29 @@ fn main() -> ExitCode {
         Some(Command::Settings) => program::print_settings(Settings::read),
         None => {
             let layers = config.layers_of_process();
+            let again = config.clone();
+            let reload = Reload::new(config.file_of_process(), move || {
+                let loaded = load(again.layers_of_process(), Settings::read)?;
+                Ok(loaded.value.config.policies)
+            });
+            let run = |settings| run(settings, reload);
             program::run("session-validator", &config, layers, Settings::read, run)
         }
     }
 }
 
-async fn run(settings: Settings) -> Result<()> {
+async fn run(settings: Settings, reload: Reload) -> Result<()> {
     init_logs(&settings.log)?;
     let metrics = Metrics::new("session-validator", env!("CARGO_PKG_VERSION"))?;
-    let [listener, private_listener] = bind([
+    let [http, grpc, private_listener] = bind([
         ("validator", settings.listen),
+        ("grpc", settings.grpc),
         ("private", settings.private),
     ])
     .await?;
-    let (validator, private) = (listener.address(), private_listener.address());
+    let (validator, private) = (http.address(), private_listener.address());
+    let doors = Doors { http, grpc };
+    let grpc = doors.grpc.address();
     let bus = NatsBus::connect(&settings.nats, &metrics.meter("session-bus")).await;
     let bus = Arc::new(bus.with_context(|| format!("can't use {}", settings.nats.servers))?);
     let ports = Ports {
@@ -79,13 +88,14 @@ async fn run(settings: Settings) -> Result<()> {
         session_validator::run(
             settings.config,
             ports,
-            listener,
+            doors,
+            Some(reload),
             metrics.meter("session-validator"),
             readiness,
             shutdown,
         ),
     );
-    tracing::info!(%validator, %private, "listening");
+    tracing::info!(%validator, %grpc, %private, "listening");
     let result = tasks.run().await;
     // The lease has been given up; what says so must still be sent.
     bus.close().await;

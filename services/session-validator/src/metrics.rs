@@ -2,6 +2,7 @@
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Meter};
+use session_client::Decision;
 
 /// Counts decisions by result and reason.
 #[derive(Debug, Clone)]
@@ -18,8 +19,14 @@ impl Decisions {
         )
     }
 
-    /// Counts one. `reason` is `none` for an allow, else the denial's code or the refusal's label.
-    pub fn count(&self, result: &'static str, reason: &'static str) {
+    /// Counts one. The reason is `none` for an allow, `preflight` for one of nobody, else the
+    /// denial's.
+    pub fn count(&self, decision: &Decision) {
+        let (result, reason) = match decision {
+            Decision::Allow(_) => ("allow", "none"),
+            Decision::Preflight => ("allow", "preflight"),
+            Decision::Deny(denial) => ("deny", denial.reason()),
+        };
         self.0.add(
             1,
             &[
@@ -27,5 +34,26 @@ impl Decisions {
                 KeyValue::new("reason", reason),
             ],
         );
+    }
+}
+
+/// Counts how often policies were read anew.
+#[derive(Debug, Clone)]
+pub struct Reloads(Counter<u64>);
+
+impl Reloads {
+    /// The counter `session.validator.policy_reloads` of `meter`.
+    pub fn new(meter: &Meter) -> Self {
+        let counter = meter.u64_counter("session.validator.policy_reloads");
+        Self(
+            counter
+                .with_description("Times policies were read anew, by result")
+                .build(),
+        )
+    }
+
+    /// Counts one, as `taken` or `refused`.
+    pub fn count(&self, result: &'static str) {
+        self.0.add(1, &[KeyValue::new("result", result)]);
     }
 }

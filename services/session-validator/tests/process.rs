@@ -151,6 +151,55 @@ async fn it_is_not_ready_before_its_first_lease_and_can_be_stopped_all_the_same(
     assert_eq!(validator.validate(&token).await, 200);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn policies_change_without_a_restart_and_a_mistake_leaves_the_old_ones_in_force() {
+    let nats = Nats::start();
+    let authority = Authority::start(&nats).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    let write = |text: &str| std::fs::write(&file, text).unwrap();
+    write("[policy.one]");
+    let settings = [("SESSION_CONFIG", file.to_str().unwrap())];
+    let validator = Validator::start_with(&nats, &settings);
+    eventually(async || validator.readyz().await == 200).await;
+    let (_, token) = authority.sign_in().await;
+    let asked = async |policy| validator.ask_by(policy, &token).await.status().as_u16();
+    assert_eq!((asked("one").await, asked("other").await), (200, 403));
+
+    write("[policy.other]");
+    eventually(async || asked("other").await == 200).await;
+    assert_eq!((asked("one").await, asked("default").await), (403, 200));
+
+    // Both mistakes are told, nothing is taken, and it stays ready.
+    write("[policy.one]\ncookie = 5\n[policy.other]\nmax_age = \"soon\"");
+    let note = async || validator.private("/readyz").await.text().await.unwrap();
+    eventually(async || note().await.contains("policy.one.cookie")).await;
+    assert!(note().await.contains("policy.other.max_age"));
+    assert_eq!(validator.readyz().await, 200);
+    assert_eq!((asked("one").await, asked("other").await), (403, 200));
+    let metrics = validator.private("/metrics").await.text().await.unwrap();
+    for result in ["taken", "refused"] {
+        let counted = format!("result=\"{result}\"");
+        let line = metrics.lines().find(|line| {
+            line.starts_with("session_validator_policy_reloads") && line.contains(&counted)
+        });
+        assert!(line.is_some_and(|line| line.ends_with(" 1")), "{metrics}");
+    }
+
+    write("[policy.one]");
+    eventually(async || asked("one").await == 200).await;
+    assert!(!note().await.contains("notes"));
+
+    // A change that doesn't show is taken when told.
+    let before = std::fs::metadata(&file).unwrap();
+    write("[policy.two]");
+    let changed = std::fs::File::options().write(true).open(&file).unwrap();
+    changed.set_modified(before.modified().unwrap()).unwrap();
+    validator.signal(Signal::HUP);
+    eventually(async || asked("two").await == 200).await;
+    assert_eq!(asked("one").await, 403);
+}
+
 #[test]
 fn mistakes_in_the_configuration_are_told_at_once_with_64() {
     let output = command(&[("SESSION_VALIDATOR__LISTEN", "nowhere")])
@@ -171,6 +220,7 @@ fn credentials_that_nats_refuses_are_said_and_not_shown() {
         ("SESSION_ISSUER", "https://s.example"),
         ("SESSION_NATS__URL", &url),
         ("SESSION_VALIDATOR__LISTEN", "127.0.0.1:0"),
+        ("SESSION_GRPC__LISTEN", "127.0.0.1:0"),
         ("SESSION_PRIVATE__LISTEN", "127.0.0.1:0"),
     ];
     let output = command(&settings).output().unwrap();

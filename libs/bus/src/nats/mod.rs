@@ -8,14 +8,17 @@
 //! | `link.rs` | the connection |
 //! | `inbox.rs` | the asking side of requests |
 //! | `requests.rs` | the serving side of requests |
+//! | `events.rs`, `stream.rs` | domain events for other systems, and the stream that keeps them |
 //! | `trace.rs` | trace context in headers |
 //! | `ignored.rs` | what can't be used is counted |
 
 mod config;
+mod events;
 mod ignored;
 mod inbox;
 mod link;
 mod requests;
+mod stream;
 mod subjects;
 mod trace;
 mod wire;
@@ -35,6 +38,8 @@ use session_domain::port::{Bus, BusReply, BusRequest, Incoming, PortError};
 use session_domain::revocation::{Acknowledgement, Publication};
 
 pub use config::{InvalidServers, NatsConfig, NatsServers};
+pub use events::NatsEvents;
+pub use stream::{EventStream, InvalidStreamName, StreamName};
 pub use subjects::{InvalidPrefix, SubjectPrefix};
 
 use ignored::{Ignored, Unusable};
@@ -80,6 +85,11 @@ impl NatsBus {
             ignored: Ignored::new(meter),
         };
         Ok(Self { link, inbox })
+    }
+
+    /// A publisher of domain events on the bus's connection, to `stream`.
+    pub fn events(&self, stream: EventStream) -> NatsEvents {
+        NatsEvents::new(self.link.clone(), stream)
     }
 
     /// Sends what is still to be sent and says goodbye, in a bounded time. Streams end; whoever

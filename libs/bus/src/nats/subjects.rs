@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use session_domain::ids::TenantId;
 use session_domain::port::BusRequest;
 
 /// The servers that share requests.
@@ -72,6 +73,18 @@ impl SubjectPrefix {
         self.request("*")
     }
 
+    /// Where domain events of one type go, of a tenant or of the deployment as a whole, which is
+    /// written as no tenant can be called.
+    pub(super) fn event(&self, tenant: Option<&TenantId>, kind: &str) -> String {
+        let tenant = tenant.map_or("_", TenantId::as_str);
+        format!("{self}.events.{tenant}.{kind}")
+    }
+
+    /// Where domain events of all kinds go.
+    pub(super) fn events(&self) -> String {
+        format!("{self}.events.>")
+    }
+
     /// Nobody listens there: the server itself says so, and has then read all that was sent before.
     pub(super) fn sync(&self) -> String {
         format!("{self}.sync")
@@ -84,7 +97,7 @@ pub(super) const fn kind(request: &BusRequest) -> &'static str {
         BusRequest::Grant(_) => "grant",
         BusRequest::Release { .. } => "release",
         BusRequest::Entries { .. } => "entries",
-        BusRequest::Snapshot => "snapshot",
+        BusRequest::Snapshot | BusRequest::SnapshotPart(_) => "snapshot",
         BusRequest::List(_) => "list",
         BusRequest::Check(_) => "check",
         BusRequest::Activity(_) => "activity",
@@ -126,5 +139,15 @@ mod tests {
             "session.req.list"
         );
         assert_eq!(prefix.sync(), "session.sync");
+        let tenant = "acme-2".parse().unwrap();
+        assert_eq!(
+            prefix.event(Some(&tenant), "session.ended"),
+            "session.events.acme-2.session.ended"
+        );
+        assert_eq!(
+            prefix.event(None, "key.added"),
+            "session.events._.key.added"
+        );
+        assert_eq!(prefix.events(), "session.events.>");
     }
 }

@@ -21,7 +21,7 @@ use super::ignored::Unusable;
 pub(super) const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 
 /// The version this file writes and the only one it reads.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The answer to a request; `None` where this server is about to leave and another is to be asked.
 pub(super) type Answer = Option<BusReply>;
@@ -63,6 +63,7 @@ impl Content for BusRequest {
             Self::Entries { after, .. } => *after <= Seq(NUMBER_MAX),
             Self::List(list) => *list <= NUMBER_MAX,
             Self::Check(query) => query.serial.0 <= NUMBER_MAX,
+            Self::SnapshotPart(mark) => mark.list.is_none_or(|list| list <= NUMBER_MAX),
             Self::Snapshot | Self::Activity(_) => true,
         }
     }
@@ -85,7 +86,8 @@ impl Content for Answer {
                 BusReply::Released
                 | BusReply::Check(_)
                 | BusReply::ActivityKept
-                | BusReply::Unavailable,
+                | BusReply::Unavailable
+                | BusReply::EntriesGone { .. },
             )
             | None => true,
         }

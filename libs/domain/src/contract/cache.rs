@@ -7,9 +7,10 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::sample;
-use crate::ids::{SessionId, TenantId, Version};
+use crate::event::Actor;
+use crate::ids::{Seq, SessionId, TenantId, Version};
 use crate::port::SessionCache;
-use crate::session::Session;
+use crate::session::{EndReason, Session};
 
 suite!(($) Arc<dyn SessionCache>, cache, session_cache_contract:
     nothing_is_known_of_what_was_never_put,
@@ -17,6 +18,8 @@ suite!(($) Arc<dyn SessionCache>, cache, session_cache_contract:
     tenants_never_see_each_other_s_sessions,
     a_higher_version_replaces,
     a_lower_version_does_not,
+    the_same_version_again_replaces,
+    an_end_is_remembered_and_the_life_before_it_does_not_come_back,
     of_many_readings_at_once_the_highest_stays,
     more_is_put_than_there_is_room_for,
 );
@@ -46,10 +49,17 @@ pub async fn nothing_is_known_of_what_was_never_put(cache: Arc<dyn SessionCache>
     assert_eq!(other, None);
 }
 
-/// What comes back is what was put, field by field.
+/// What comes back is what was put, field by field, whatever a login system wanted remembered.
 pub async fn a_reading_is_remembered_whole(cache: Arc<dyn SessionCache>) {
     let mut session = reading(1, 1);
-    let note = serde_json::json!({"nested": [1, "two", null]});
+    session.idle_timeout = Some(Duration::from_nanos(1_500_000_001));
+    session.device.name = Some("Zoë's \"phone\"\u{0}\u{1f600}".into());
+    session.network.ip = Some("2001:db8::1".parse().expect("an address"));
+    let note = serde_json::json!({
+        "nested": [1, "two", null, {"": []}],
+        "whole": [u64::MAX, i64::MIN],
+        "fractions": [0.1 + 0.2, 1e-7, 5e-324, f64::MAX, -0.0, 122.416_294_033_786_58],
+    });
     session.metadata.insert("note".into(), note);
     put(&cache, &session).await;
     let remembered = get(&cache, &session.tenant, session.id).await;
@@ -88,6 +98,34 @@ pub async fn a_lower_version_does_not(cache: Arc<dyn SessionCache>) {
     put(&cache, &reading(1, 1)).await;
     let remembered = get(&cache, &newer.tenant, newer.id).await;
     assert_eq!(remembered, Some(newer));
+}
+
+/// What changes without a version (the last use) is remembered as it was read last.
+pub async fn the_same_version_again_replaces(cache: Arc<dyn SessionCache>) {
+    let first = reading(1, 1);
+    let seen = first.last_seen_at.plus(Duration::from_secs(5));
+    let later = Session {
+        last_seen_at: seen,
+        ..first.clone()
+    };
+    put(&cache, &first).await;
+    put(&cache, &later).await;
+    assert_eq!(get(&cache, &later.tenant, later.id).await, Some(later));
+}
+
+/// A reading of an ended session stays ended, whatever is on its way from before.
+pub async fn an_end_is_remembered_and_the_life_before_it_does_not_come_back(
+    cache: Arc<dyn SessionCache>,
+) {
+    let alive = reading(1, 4);
+    let (at, reason) = (alive.created_at, EndReason::RevokedByAdmin);
+    let ended = alive.clone().end(at, reason, None, Actor::System, Seq(7));
+    let ended = ended.expect("it lives").session;
+    put(&cache, &alive).await;
+    put(&cache, &ended).await;
+    put(&cache, &alive).await;
+    let remembered = get(&cache, &ended.tenant, ended.id).await;
+    assert_eq!(remembered, Some(ended));
 }
 
 /// Readings that arrive together, in any order, leave the newest.

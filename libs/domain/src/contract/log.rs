@@ -9,12 +9,16 @@ use uuid::Uuid;
 
 use super::sample;
 use super::store::Pair;
+use crate::bulk::Filter;
 use crate::event::Actor;
-use crate::ids::{InstanceId, LogEpoch, Seq, Serial, SessionId, TenantId};
+use crate::ids::{InstanceId, LogEpoch, RevocationId, Seq, Serial, SessionId, TenantId};
 use crate::port::{
-    End, Heard, RevocationLog, SessionStore, Start, StartOutcome, Targets, Touch, Why,
+    BeginRevocation, End, Heard, RevocationLog, SessionStore, Start, StartOutcome, Targets, Touch,
+    Why,
 };
-use crate::revocation::{Grant, GrantReply, GrantRequest, Head, Lease};
+use crate::revocation::{
+    Grant, GrantReply, GrantRequest, Head, Lease, LogEntry, LogRun, SNAPSHOT_FLOORS_MAX,
+};
 use crate::session::{EndReason, NewSession};
 use crate::time::Timestamp;
 
@@ -26,7 +30,12 @@ suite!(($) Pair, log, revocation_log_contract:
     a_joiner_that_comes_back_is_granted,
     a_counter_must_rise,
     a_shorter_lease_does_not_shorten_what_is_waited_for,
-    a_lease_is_released_by_its_counter_only,
+    a_lease_is_forgotten_by_its_counter_only,
+    a_lease_given_up_is_not_granted_by_a_late_request,
+    whoever_is_ahead_of_the_log_begins_a_new_epoch,
+    an_epoch_is_settled_by_its_name_only,
+    entries_are_pruned_once_every_holder_has_them,
+    a_snapshot_of_many_floors_comes_in_parts,
     a_grant_says_how_far_the_reaper_has_come,
     nobody_is_idle_before_every_holder_has_told,
     every_end_is_before_or_after_every_grant,
@@ -91,8 +100,22 @@ async fn entry(store: &Arc<dyn SessionStore>, number: u128) -> Seq {
     end(store, id).await
 }
 
+/// The entries after `after`, at most `limit`, of the epoch in force.
+pub async fn entries(log: &dyn RevocationLog, after: Seq, limit: u32) -> Vec<LogEntry> {
+    let head = log.head().await.unwrap();
+    let after = Head { seq: after, ..head };
+    match log.entries(after, limit).await.unwrap() {
+        LogRun::Entries(entries) => entries,
+        other => panic!("no entries: {other:?}"),
+    }
+}
+
+async fn leases(log: &Arc<dyn RevocationLog>) -> Vec<Lease> {
+    log.holders().await.unwrap().leases
+}
+
 async fn only_lease(log: &Arc<dyn RevocationLog>) -> Lease {
-    let mut leases = log.leases().await.unwrap();
+    let mut leases = leases(log).await;
     assert_eq!(leases.len(), 1);
     leases.remove(0)
 }
@@ -116,7 +139,7 @@ pub async fn a_first_lease_is_granted_at_the_head((store, log): Pair) {
     );
     let other = granted(&log, ask(2, 1, Some(head))).await;
     assert_ne!(other.secret, grant.secret);
-    assert_eq!(log.leases().await.unwrap().len(), 2);
+    assert_eq!(leases(&log).await.len(), 2);
 }
 
 /// One secret for the holder's life; the row follows what it says.
@@ -164,7 +187,7 @@ pub async fn whoever_follows_another_history_must_join_anew((store, log): Pair) 
             .unwrap();
         assert_eq!(reply, GrantReply::Rejoin { counter });
     }
-    assert_eq!(log.leases().await.unwrap(), []);
+    assert_eq!(leases(&log).await, []);
 }
 
 /// A known holder that had to start over isn't refused for lagging.
@@ -201,16 +224,161 @@ pub async fn a_shorter_lease_does_not_shorten_what_is_waited_for((_, log): Pair)
 }
 
 /// Somebody who saw an old counter stand still must not take away a renewed lease.
-pub async fn a_lease_is_released_by_its_counter_only((_, log): Pair) {
+pub async fn a_lease_is_forgotten_by_its_counter_only((_, log): Pair) {
     let head = granted(&log, ask(1, 1, None)).await.head;
     granted(&log, ask(1, 2, Some(head))).await;
-    log.release(instance(1), 1).await.unwrap();
-    log.release(instance(2), 2).await.unwrap();
+    log.forget(instance(1), 1).await.unwrap();
+    log.forget(instance(2), 2).await.unwrap();
     assert_eq!(only_lease(&log).await.counter, 2);
-    log.release(instance(1), 2).await.unwrap();
-    assert_eq!(log.leases().await.unwrap(), []);
+    log.forget(instance(1), 2).await.unwrap();
+    assert_eq!(leases(&log).await, []);
     // Twice is fine.
-    log.release(instance(1), 2).await.unwrap();
+    log.forget(instance(1), 2).await.unwrap();
+}
+
+/// Its holder is gone: nobody waits for it, and what it asked for before comes too late.
+pub async fn a_lease_given_up_is_not_granted_by_a_late_request((_, log): Pair) {
+    let head = granted(&log, ask(1, 1, None)).await.head;
+    log.release(instance(1), 3).await.unwrap();
+    assert_eq!(leases(&log).await, [], "a release stands for all before it");
+    for counter in [2, 3] {
+        let late = log.grant(&ask(1, counter, Some(head)), LEASE).await;
+        assert!(!late.unwrap_err().is_retry());
+    }
+    // The first request of all may be the one that is late.
+    log.release(instance(2), 1).await.unwrap();
+    assert!(log.grant(&ask(2, 1, None), LEASE).await.is_err());
+    assert_eq!(leases(&log).await, []);
+    assert_eq!(log.heard_through().await.unwrap(), None);
+    // Not those of others.
+    granted(&log, ask(3, 1, None)).await;
+    assert_eq!(only_lease(&log).await.instance, instance(3));
+}
+
+/// What it has applied is lost: its numbers, and the serials of the same time, are never given to
+/// anything else.
+pub async fn whoever_is_ahead_of_the_log_begins_a_new_epoch((store, log): Pair) {
+    entry(&store, 1).await;
+    let head = log.head().await.unwrap();
+    assert!(log.holders().await.unwrap().settled);
+    let ahead = Head {
+        seq: Seq(head.seq.0 + 5),
+        ..head
+    };
+    let reply = log.grant(&ask(1, 1, Some(ahead)), LEASE).await.unwrap();
+    assert_eq!(reply, GrantReply::Rejoin { counter: 1 });
+    let now = log.holders().await.unwrap();
+    assert_ne!(now.head.epoch, head.epoch);
+    assert_eq!((now.head.seq, now.settled), (head.seq, false));
+    let gone = log
+        .entries(
+            Head {
+                seq: Seq(0),
+                ..head
+            },
+            9,
+        )
+        .await
+        .unwrap();
+    let current = now.head.epoch;
+    assert_eq!(gone, LogRun::Foreign { current });
+    let id = start(&store, sample::new_session(2, "alice")).await;
+    let found = store.find(&TenantId::default(), id).await.unwrap().unwrap();
+    let [skipped] = log.snapshot(None).await.unwrap().skipped[..] else {
+        panic!("one range is skipped");
+    };
+    assert_eq!(
+        (skipped.first, skipped.last.next()),
+        (Serial(2), found.serial)
+    );
+    assert!(found.serial > Serial(1 << 32));
+    // It goes on counting, and the one who asked may join.
+    let next = end(&store, id).await;
+    assert_eq!(next, head.seq.next());
+    let joined = granted(&log, ask(1, 2, None)).await;
+    assert_eq!((joined.head.epoch, joined.head.seq), (current, next));
+    // A late word of before doesn't begin another.
+    log.grant(&ask(2, 1, Some(ahead)), LEASE).await.unwrap();
+    assert_eq!(log.head().await.unwrap().epoch, current);
+}
+
+/// Whoever has outlived what an earlier epoch may have granted says nothing of a later one.
+pub async fn an_epoch_is_settled_by_its_name_only((store, log): Pair) {
+    let first = log.head().await.unwrap();
+    entry(&store, 1).await;
+    let ahead = Head {
+        seq: Seq(9),
+        ..first
+    };
+    log.grant(&ask(1, 1, Some(ahead)), LEASE).await.unwrap();
+    log.settle(first.epoch).await.unwrap();
+    let holders = log.holders().await.unwrap();
+    assert!(!holders.settled);
+    log.settle(holders.head.epoch).await.unwrap();
+    assert!(log.holders().await.unwrap().settled);
+}
+
+/// And not before they are as old as was asked.
+pub async fn entries_are_pruned_once_every_holder_has_them((store, log): Pair) {
+    let now = Duration::ZERO;
+    let head = granted(&log, ask(1, 1, None)).await.head;
+    for number in 1..=4 {
+        entry(&store, number).await;
+    }
+    let at = |seq| Head {
+        seq: Seq(seq),
+        ..head
+    };
+    // From now on these four are told from those to come.
+    assert_eq!(log.prune(now, 100).await.unwrap(), 0);
+    assert_eq!(log.prune(now, 100).await.unwrap(), 0, "the holder has none");
+    granted(&log, ask(1, 2, Some(at(3)))).await;
+    assert_eq!(log.prune(Duration::from_hours(1), 100).await.unwrap(), 0);
+    assert_eq!(log.prune(now, 2).await.unwrap(), 2);
+    assert_eq!(log.prune(now, 100).await.unwrap(), 1);
+    for gone in 0..3 {
+        assert_eq!(log.entries(at(gone), 9).await.unwrap(), LogRun::Pruned);
+    }
+    let last = log.entries(at(3), 9).await.unwrap();
+    assert!(matches!(last, LogRun::Entries(entries) if entries.len() == 1));
+    assert_eq!(
+        log.entries(at(4), 9).await.unwrap(),
+        LogRun::Entries(Vec::new())
+    );
+}
+
+/// No message is too long, however many tenants there are.
+pub async fn a_snapshot_of_many_floors_comes_in_parts((store, log): Pair) {
+    let floors = SNAPSHOT_FLOORS_MAX + 3;
+    let raise = |number: usize| {
+        let store = &store;
+        async move {
+            let change = BeginRevocation {
+                id: RevocationId(Uuid::from_u128(number as u128)),
+                filter: Filter {
+                    tenant: (number > 0).then(|| sample::tenant(&format!("t{number}"))),
+                    ..Filter::default()
+                },
+                reason: EndReason::RevokedByAdmin,
+                note: None,
+                at: Timestamp(1),
+                actor: Actor::System,
+            };
+            store.apply(change).await.unwrap();
+        }
+    };
+    join_all((0..floors).map(raise)).await;
+    entry(&store, 1).await;
+    let first = log.snapshot(None).await.unwrap();
+    assert_eq!(first.floors.len(), SNAPSHOT_FLOORS_MAX);
+    assert_eq!((first.after, &first.floors[0].0), (None, &None));
+    let rest = log.snapshot(first.more.as_ref()).await.unwrap();
+    assert_eq!((rest.floors.len(), &rest.more), (3, &None));
+    assert_eq!((&rest.after, rest.lists.len()), (&first.more, 0));
+    assert_eq!(first.lists, [0]);
+    let all = first.floors.iter().chain(&rest.floors);
+    let all: std::collections::BTreeSet<_> = all.map(|(tenant, _)| tenant).collect();
+    assert_eq!(all.len(), floors, "each once");
 }
 
 /// The earliest due time of an active session, or now.
@@ -304,7 +472,7 @@ pub async fn every_end_is_before_or_after_every_grant((store, log): Pair) {
     let grants = join_all((1..=40).map(|number| granted(log, ask(number, 1, None))));
     let ends = join_all((1..=40).map(|number| async move {
         let seq = end(store, sample::session_id(number)).await;
-        (seq, log.leases().await.unwrap())
+        (seq, leases(log).await)
     }));
     let (grants, ends) = futures::future::join(grants, ends).await;
     for (number, grant) in (1..).zip(grants) {
@@ -319,12 +487,12 @@ pub async fn every_end_is_before_or_after_every_grant((store, log): Pair) {
 
 /// Everything up to the head is in the rest.
 pub async fn a_snapshot_is_as_new_as_its_head_says((store, log): Pair) {
-    let empty = log.snapshot().await.unwrap();
+    let empty = log.snapshot(None).await.unwrap();
     assert_eq!((empty.head.seq, empty.lists.len()), (Seq(0), 0));
     assert_eq!((empty.keys.len(), empty.floors.len()), (0, 0));
     start(&store, sample::new_session(1, "alice")).await;
     entry(&store, 2).await;
-    let snapshot = log.snapshot().await.unwrap();
+    let snapshot = log.snapshot(None).await.unwrap();
     assert_eq!(snapshot.head, log.head().await.unwrap());
     assert_eq!(
         (snapshot.head.epoch, snapshot.head.seq),

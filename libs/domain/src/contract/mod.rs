@@ -38,5 +38,7 @@ pub mod bus;
 pub mod cache;
 pub mod limiter;
 pub mod log;
+pub mod outbox;
+pub mod publisher;
 pub mod sample;
 pub mod store;

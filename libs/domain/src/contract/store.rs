@@ -7,8 +7,10 @@ mod counting;
 mod devices;
 mod ending;
 mod keys;
+mod purging;
 mod reading;
 mod refreshing;
+mod revoking;
 mod starting;
 mod stepping_up;
 
@@ -20,8 +22,10 @@ pub use counting::*;
 pub use devices::*;
 pub use ending::*;
 pub use keys::*;
+pub use purging::*;
 pub use reading::*;
 pub use refreshing::*;
+pub use revoking::*;
 pub use starting::*;
 pub use stepping_up::*;
 
@@ -64,6 +68,16 @@ suite!(($) Pair, store, session_store_contract:
     ending_in_batches_says_when_more_is_left,
     a_large_batch_is_split_into_entries,
     only_the_overdue_are_ended_and_for_their_reason,
+    // ending many
+    a_floor_ends_a_tenants_sessions_at_once,
+    what_a_floor_has_ended_is_ended_for_every_change,
+    what_a_floor_has_ended_takes_nobodys_place,
+    floors_above_floors_end_what_is_left,
+    a_revocation_goes_on_where_it_stopped,
+    ending_by_filter_equals_ending_one_by_one,
+    what_a_filter_means_can_be_looked_at,
+    nothing_slips_past_a_floor,
+    nothing_slips_past_a_revocation_in_steps,
     // adjusting
     an_extension_is_kept_and_clamped,
     what_is_over_or_elsewhere_is_not_changed,
@@ -88,6 +102,12 @@ suite!(($) Pair, store, session_store_contract:
     a_device_is_changed_by_its_user_only,
     forgetting_a_device_ends_its_sessions,
     devices_are_paged_without_gap_or_double,
+    // purging
+    a_session_is_purged_after_its_end_and_its_tokens_only,
+    purging_goes_on_batch_by_batch_and_uncounts_nothing,
+    a_superseded_serial_is_purged_by_its_tokens_end,
+    a_request_is_remembered_for_its_time,
+    devices_nobody_uses_are_purged,
     // keys
     replicas_that_start_together_agree_on_one_key,
     a_signing_key_is_kept_and_announced_once,

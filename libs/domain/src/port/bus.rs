@@ -9,7 +9,7 @@ use crate::ids::{InstanceId, LogEpoch, Seq};
 use crate::port::{PortError, Touch};
 use crate::revocation::{
     Acknowledgement, CheckQuery, CheckVerdict, GrantReply, GrantRequest, ListBits, Publication,
-    Snapshot,
+    Snapshot, SnapshotMark,
 };
 
 /// What a follower asks of the authority.
@@ -39,6 +39,8 @@ pub enum BusRequest {
     Check(CheckQuery),
     /// To take in that sessions were used.
     Activity(Touch),
+    /// The part of a snapshot after this.
+    SnapshotPart(SnapshotMark),
 }
 
 /// The authority's answer, in the variant of the request.
@@ -50,7 +52,7 @@ pub enum BusReply {
     Released,
     /// To [`BusRequest::Entries`]: a run of entries, oldest first; may be shorter than asked.
     Entries(Publication),
-    /// To [`BusRequest::Snapshot`].
+    /// To [`BusRequest::Snapshot`] and [`BusRequest::SnapshotPart`].
     Snapshot(Snapshot),
     /// To [`BusRequest::List`].
     List(ListBits),
@@ -60,6 +62,12 @@ pub enum BusReply {
     ActivityKept,
     /// The authority couldn't answer; ask again later.
     Unavailable,
+    /// To [`BusRequest::Entries`]: they are no longer kept, or not of the epoch in force. Only a
+    /// snapshot helps.
+    EntriesGone {
+        /// The epoch of those that were asked for.
+        epoch: LogEpoch,
+    },
 }
 
 /// A request and the way to answer it. Dropping it unanswered lets the asker time out.

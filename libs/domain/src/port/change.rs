@@ -1,18 +1,22 @@
 //! Everything that can change what the store holds, one file each, and what comes of it.
 
 mod adjust;
+mod bulk;
 mod device;
 mod end;
 mod keys;
+mod purge;
 mod rotate;
 mod start;
 mod step_up;
 mod touch;
 
 pub use adjust::*;
+pub use bulk::*;
 pub use device::*;
 pub use end::*;
 pub use keys::*;
+pub use purge::*;
 pub use rotate::*;
 pub use start::*;
 pub use step_up::*;
@@ -35,6 +39,10 @@ pub enum Change {
     StepUp(Box<StepUp>),
     /// See [`Touch`].
     Touch(Touch),
+    /// See [`BeginRevocation`].
+    BeginRevocation(Box<BeginRevocation>),
+    /// See [`ContinueRevocation`].
+    ContinueRevocation(ContinueRevocation),
     /// See [`AddSigningKey`].
     AddSigningKey(AddSigningKey),
     /// See [`RetireSigningKey`].
@@ -47,6 +55,8 @@ pub enum Change {
     ChangeDevice(ChangeDevice),
     /// See [`ForgetDevice`].
     ForgetDevice(ForgetDevice),
+    /// See [`Purge`].
+    Purge(Purge),
 }
 
 /// What came of a [`Change`], in its variant.
@@ -66,6 +76,10 @@ pub enum Outcome {
     StepUp(StepUpOutcome),
     /// Of [`Change::Touch`].
     Touch(TouchOutcome),
+    /// Of [`Change::BeginRevocation`].
+    BeginRevocation(BegunRevocation),
+    /// Of [`Change::ContinueRevocation`].
+    ContinueRevocation(ContinueOutcome),
     /// Of [`Change::AddSigningKey`].
     Key(KeyOutcome),
     /// Of [`Change::RetireSigningKey`].
@@ -78,6 +92,8 @@ pub enum Outcome {
     ChangeDevice(DeviceOutcome),
     /// Of [`Change::ForgetDevice`].
     ForgetDevice(ForgetOutcome),
+    /// Of [`Change::Purge`].
+    Purge(PurgeOutcome),
 }
 
 /// A change whose outcome's type is known, so that no caller handles outcomes of other changes.
@@ -115,10 +131,13 @@ transition! {
     Update => Update, UpdateOutcome;
     StepUp => StepUp, StepUpOutcome;
     Touch => Touch, TouchOutcome;
+    BeginRevocation => BeginRevocation, BegunRevocation;
+    ContinueRevocation => ContinueRevocation, ContinueOutcome;
     AddSigningKey => Key, KeyOutcome;
     RetireSigningKey => RetireSigningKey, RetireOutcome;
     AddServiceKey => ServiceKey, ServiceKeyOutcome;
     RevokeServiceKey => RevokeServiceKey, RevokeServiceKeyOutcome;
     ChangeDevice => ChangeDevice, DeviceOutcome;
     ForgetDevice => ForgetDevice, ForgetOutcome;
+    Purge => Purge, PurgeOutcome;
 }

@@ -13,6 +13,7 @@ mod clock;
 mod device;
 mod entropy;
 mod error;
+mod events;
 mod fence;
 mod limiter;
 mod log;
@@ -22,21 +23,26 @@ mod token;
 pub use bus::{Bus, BusReply, BusRequest, Incoming};
 pub use cache::SessionCache;
 pub use change::{
-    AddServiceKey, AddSigningKey, Change, ChangeDevice, DeviceOutcome, End, EndOutcome, Eviction,
-    Extend, ExtendOutcome, ForgetDevice, ForgetOutcome, Heard, Idempotency, Judged, KeyOutcome,
-    Outcome, RetireOutcome, RetireSigningKey, RevokeServiceKey, RevokeServiceKeyOutcome, Rotate,
-    RotateOutcome, Seen, ServiceKey, ServiceKeyOutcome, SessionLimit, Start, StartOutcome, StepUp,
-    StepUpOutcome, SteppedUp, StoredSigningKey, Targets, Touch, TouchOutcome, Transition, Update,
-    UpdateOutcome, Why,
+    AddServiceKey, AddSigningKey, BeginRevocation, BegunRevocation, Change, ChangeDevice,
+    ContinueOutcome, ContinueRevocation, ContinuedRevocation, DeviceOutcome, End, EndOutcome,
+    Eviction, Extend, ExtendOutcome, ForgetDevice, ForgetOutcome, Heard, Idempotency, Judged,
+    KeyOutcome, Outcome, Purge, PurgeOutcome, Purgeable, RetireOutcome, RetireSigningKey,
+    RevokeServiceKey, RevokeServiceKeyOutcome, Rotate, RotateOutcome, Seen, ServiceKey,
+    ServiceKeyOutcome, SessionLimit, Start, StartOutcome, StepUp, StepUpOutcome, SteppedUp,
+    StoredSigningKey, Targets, Touch, TouchOutcome, Transition, Update, UpdateOutcome, Why,
 };
 pub use clock::{Clock, Timer};
 pub use device::{AgentReader, Fingerprints, Locator};
 pub use entropy::Entropy;
 pub use error::PortError;
+pub use events::{EventOutbox, EventPublisher, StoredEvent};
 pub use fence::Fence;
 pub use limiter::{Budget, RateLimiter, Spent};
 pub use log::RevocationLog;
-pub use store::{DevicePosition, DeviceQuery, ListQuery, PagePosition, SessionStore};
+pub use store::{
+    DevicePosition, DeviceQuery, ListQuery, MatchPage, MatchPosition, MatchQuery, PagePosition,
+    SessionStore,
+};
 pub use token::{KeyRing, RefreshClaim, RefreshTokens, TokenSigner, TokenVerifier};
 
 mod cache;

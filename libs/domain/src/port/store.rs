@@ -1,6 +1,7 @@
 use async_trait::async_trait;
 
-use crate::ids::{DeviceId, SessionId, TenantId, UserId};
+use crate::bulk::{Filter, Revocation};
+use crate::ids::{DeviceId, RevocationId, Serial, SessionId, TenantId, UserId};
 use crate::known_device::KnownDevice;
 use crate::port::{Change, Outcome, PortError, ServiceKey, StoredSigningKey, Transition};
 use crate::service_key::KeyHash;
@@ -54,6 +55,45 @@ pub struct DeviceQuery {
     pub limit: u32,
 }
 
+/// A place among all sessions in use, tenant by tenant in the order of their serials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MatchPosition {
+    /// The last one's tenant.
+    pub tenant: TenantId,
+    /// The last one's serial.
+    pub serial: Serial,
+}
+
+impl MatchPosition {
+    /// Where `session` is.
+    pub fn of(session: &Session) -> Self {
+        Self {
+            tenant: session.tenant.clone(),
+            serial: session.serial,
+        }
+    }
+}
+
+/// A look at some of the sessions in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MatchQuery {
+    /// Which are wanted.
+    pub filter: Filter,
+    /// Go on after this one.
+    pub after: Option<MatchPosition>,
+    /// How many are looked at, at most.
+    pub limit: u32,
+}
+
+/// What was found among those looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MatchPage {
+    /// Those that are wanted.
+    pub sessions: Vec<Session>,
+    /// Where to go on; `None` where that was all.
+    pub next: Option<MatchPosition>,
+}
+
 /// The truth about sessions and keys.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
@@ -79,6 +119,13 @@ pub trait SessionStore: Send + Sync {
     /// How many sessions there are and have been, of one tenant or of all. MUST agree with every
     /// change that returned before the call, and MUST NOT take longer the more sessions there are.
     async fn stats(&self, tenant: Option<&TenantId>) -> Result<SessionStats, PortError>;
+
+    /// The ending of many sessions of that id.
+    async fn revocation(&self, id: RevocationId) -> Result<Option<Revocation>, PortError>;
+
+    /// The sessions in use that a filter means, of the next ones there are. What a floor has ended
+    /// isn't in use.
+    async fn matching(&self, query: &MatchQuery) -> Result<MatchPage, PortError>;
 
     /// One page of a user's devices.
     async fn devices(&self, query: &DeviceQuery) -> Result<Vec<KnownDevice>, PortError>;

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use crate::ids::InstanceId;
+use crate::ids::{InstanceId, LogEpoch};
 use crate::revocation::{
-    Acknowledgement, AllGuards, CLOCK_ERROR_PER_MILLE, Guards, Head, Lease, PAUSE_ALLOWANCE,
+    Acknowledgement, AllGuards, CLOCK_ERROR_PER_MILLE, Guards, Head, Holders, Lease,
+    PAUSE_ALLOWANCE,
 };
 use crate::time::BootInstant;
 
@@ -35,11 +36,15 @@ pub enum FencesAction {
         /// Only if this is still its counter.
         counter: u64,
     },
+    /// Every lease that epochs before this one may have granted has run out: say so to the log.
+    Settle(LogEpoch),
 }
 
 #[derive(Debug, Clone)]
 struct Wait {
     through: Head,
+    /// Not before then, whatever anybody says.
+    held_until: BootInstant,
     /// Who hasn't acknowledged yet, and when its lease is over at the latest.
     leases: Vec<(Lease, BootInstant)>,
     resend_at: BootInstant,
@@ -53,12 +58,27 @@ struct Sighting {
     over: BootInstant,
 }
 
+impl Wait {
+    fn is_open(&self, now: BootInstant) -> bool {
+        self.leases.is_empty() && self.held_until <= now
+    }
+}
+
+/// An epoch in which leases of epochs before it may be held that the log doesn't know of.
+#[derive(Debug, Clone, Copy)]
+struct Hold {
+    until: BootInstant,
+    /// Whether the log was told that it is over.
+    told: bool,
+}
+
 /// All the waits of one process.
 #[derive(Debug, Clone, Default)]
 pub struct Fences<G = AllGuards> {
     waits: BTreeMap<FenceId, Wait>,
     /// In order, so that a simulation of it is the same every time.
     sightings: BTreeMap<InstanceId, Sighting>,
+    holds: BTreeMap<LogEpoch, Hold>,
     last: u64,
     guards: PhantomData<G>,
 }
@@ -89,15 +109,24 @@ impl<G: Guards> Fences<G> {
     }
 
     /// Begins to wait for `through`, given every lease there was when they were read, which was
-    /// after `through` was committed and before `now`.
+    /// after `through` was committed and before `now`. `None` where the log has another epoch by
+    /// then or doesn't go as far: what was committed may be lost, so nothing can be confirmed.
     ///
     /// No clocks are compared between machines: a holder counts from before it asked for its
     /// grant, which was before the grant was written, which was before we read it. So from the
     /// moment *we* first saw a grant, its duration, stretched by what clocks and pauses may do,
     /// bounds what is left of it.
-    pub fn begin(&mut self, now: BootInstant, through: Head, leases: Vec<Lease>) -> FenceId {
+    ///
+    /// The same holds for leases the log doesn't know of, because it lost the end of an earlier
+    /// epoch: they were granted before this epoch began, which was before we first saw it.
+    pub fn begin(&mut self, now: BootInstant, through: Head, holders: Holders) -> Option<FenceId> {
+        if through.epoch != holders.head.epoch || through.seq > holders.head.seq {
+            return None;
+        }
         self.last += 1;
         let id = FenceId(self.last);
+        let held_until = self.hold(now, &holders);
+        let leases = holders.leases;
         self.sightings
             .retain(|instance, _| leases.iter().any(|lease| lease.instance == *instance));
         let leases = leases
@@ -112,19 +141,47 @@ impl<G: Guards> Fences<G> {
             id,
             Wait {
                 through,
+                held_until,
                 leases,
                 resend_at: now.plus(RESEND_AFTER),
             },
         );
-        id
+        Some(id)
+    }
+
+    /// Until when nobody is answered in the epoch in force, by when we first saw it.
+    fn hold(&mut self, now: BootInstant, holders: &Holders) -> BootInstant {
+        let epoch = holders.head.epoch;
+        if holders.settled || !G::ANSWERS_HELD_IN_NEW_EPOCH {
+            self.holds.remove(&epoch);
+            return BootInstant(0);
+        }
+        let leases = holders.leases.iter().map(|lease| lease.duration);
+        let longest = leases.fold(holders.longest, Duration::max);
+        let hold = self.holds.entry(epoch).or_insert(Hold {
+            until: now.plus(Self::outlives(longest)),
+            told: false,
+        });
+        // It still isn't settled, so whoever was told didn't hear.
+        hold.told = false;
+        hold.until
+    }
+
+    /// The log has this epoch now. Whoever waits in another one waits for something that may be
+    /// lost: gives these waits, which are over unconfirmed.
+    pub fn on_epoch(&mut self, current: LogEpoch) -> Vec<FenceId> {
+        let lost = self.waits.iter();
+        let lost = lost.filter(|(_, wait)| wait.through.epoch != current);
+        let lost: Vec<FenceId> = lost.map(|(&id, _)| id).collect();
+        for id in &lost {
+            self.waits.remove(id);
+        }
+        lost
     }
 
     /// Whether this fence is open already; if so it is forgotten.
-    pub fn take_if_open(&mut self, id: FenceId) -> bool {
-        let open = self
-            .waits
-            .get(&id)
-            .is_none_or(|wait| wait.leases.is_empty());
+    pub fn take_if_open(&mut self, now: BootInstant, id: FenceId) -> bool {
+        let open = self.waits.get(&id).is_none_or(|wait| wait.is_open(now));
         if open {
             self.waits.remove(&id);
         }
@@ -156,11 +213,14 @@ impl<G: Guards> Fences<G> {
         let mut resend: Option<Head> = None;
         self.waits.retain(|&id, wait| {
             wait.leases.retain(|(_, over)| *over > now);
-            if wait.leases.is_empty() {
+            if wait.held_until <= now {
+                wait.held_until = BootInstant(0);
+            }
+            if wait.is_open(now) {
                 actions.push(FencesAction::Open(id));
                 return false;
             }
-            if now >= wait.resend_at {
+            if now >= wait.resend_at && !wait.leases.is_empty() {
                 wait.resend_at = now.plus(RESEND_AFTER);
                 // Acknowledgements are cumulative: the newest entry stands for all before it.
                 if resend.is_none_or(|head| head.seq < wait.through.seq) {
@@ -171,17 +231,27 @@ impl<G: Guards> Fences<G> {
         });
         actions.extend(resend.map(FencesAction::Resend));
         actions.extend(self.forget_outlived(now));
+        for (&epoch, hold) in &mut self.holds {
+            if hold.until <= now && !hold.told {
+                hold.told = true;
+                actions.push(FencesAction::Settle(epoch));
+            }
+        }
         actions
     }
 
     /// When [`Self::poll`] has something to do next, if nothing arrives before.
     pub fn wake_at(&self) -> Option<BootInstant> {
         let waits = self.waits.values().flat_map(|wait| {
+            let resend = (!wait.leases.is_empty()).then_some(wait.resend_at);
             wait.leases
                 .iter()
                 .map(|(_, over)| *over)
-                .chain([wait.resend_at])
+                .chain(resend)
+                .chain((wait.held_until > BootInstant(0)).then_some(wait.held_until))
         });
+        let holds = self.holds.values().filter(|hold| !hold.told);
+        let waits = waits.chain(holds.map(|hold| hold.until));
         // A lease that runs out unrenewed is forgotten although nobody waits for it.
         let sightings = self.sightings.values().map(|sighting| sighting.over);
         waits.chain(sightings).min()
@@ -250,6 +320,21 @@ mod tests {
         }
     }
 
+    /// A log far ahead of every number here, whose holders are these.
+    fn holders(leases: Vec<Lease>) -> Holders {
+        Holders {
+            head: head(100),
+            settled: true,
+            longest: L,
+            leases,
+        }
+    }
+
+    /// Begins to wait, where nothing is lost.
+    fn begin(fences: &mut Fences, now: BootInstant, seq: u64, leases: Vec<Lease>) -> FenceId {
+        fences.begin(now, head(seq), holders(leases)).unwrap()
+    }
+
     fn ack(lease: &Lease, seq: u64) -> Acknowledgement {
         Acknowledgement::new(lease.instance, head(seq), &lease.secret)
     }
@@ -265,16 +350,16 @@ mod tests {
     #[test]
     fn nobody_to_wait_for() {
         let mut fences = Fences::new();
-        let id = fences.begin(T0, head(3), vec![lease(1, 1, 3), lease(2, 1, 9)]);
-        assert!(fences.take_if_open(id));
+        let id = begin(&mut fences, T0, 3, vec![lease(1, 1, 3), lease(2, 1, 9)]);
+        assert!(fences.take_if_open(T0, id));
     }
 
     #[test]
     fn opens_with_the_last_acknowledgement_and_not_before() {
         let (a, b) = (lease(1, 1, 0), lease(2, 1, 0));
         let mut fences = Fences::new();
-        let id = fences.begin(T0, head(3), vec![a.clone(), b.clone()]);
-        assert!(!fences.take_if_open(id));
+        let id = begin(&mut fences, T0, 3, vec![a.clone(), b.clone()]);
+        assert!(!fences.take_if_open(T0, id));
         fences.on_acknowledgement(&ack(&a, 3));
         assert!(!opens(&mut fences, T0, id));
         fences.on_acknowledgement(&ack(&b, 2));
@@ -290,7 +375,7 @@ mod tests {
     fn a_forged_or_foreign_acknowledgement_does_not_count() {
         let a = lease(1, 1, 0);
         let mut fences = Fences::new();
-        let id = fences.begin(T0, head(3), vec![a.clone()]);
+        let id = begin(&mut fences, T0, 3, vec![a.clone()]);
         fences.on_acknowledgement(&Acknowledgement::new(
             a.instance,
             head(3),
@@ -307,7 +392,7 @@ mod tests {
     #[test]
     fn a_silent_holder_is_outlived_after_its_lease_and_all_that_clocks_and_pauses_may_add() {
         let mut fences = Fences::new();
-        let id = fences.begin(T0, head(3), vec![lease(1, 1, 0)]);
+        let id = begin(&mut fences, T0, 3, vec![lease(1, 1, 0)]);
         let over = T0.plus(outlives());
         assert!(outlives() >= (L + PAUSE_ALLOWANCE) * (1_000 + CLOCK_ERROR_PER_MILLE) / 1_000);
         assert!(!opens(&mut fences, BootInstant(over.0 - 1), id));
@@ -318,10 +403,10 @@ mod tests {
     fn a_holder_seen_standing_still_is_neither_waited_for_again_nor_kept() {
         let dead = lease(1, 4, 0);
         let mut fences = Fences::new();
-        let first = fences.begin(T0, head(3), vec![dead.clone()]);
+        let first = begin(&mut fences, T0, 3, vec![dead.clone()]);
         let later = T0.plus(L);
-        let second = fences.begin(later, head(4), vec![dead.clone()]);
-        assert!(!fences.take_if_open(second), "its lease may still run");
+        let second = begin(&mut fences, later, 4, vec![dead.clone()]);
+        assert!(!fences.take_if_open(later, second), "its lease may still run");
         let over = T0.plus(outlives());
         let actions = fences.poll(over);
         assert!(
@@ -337,8 +422,8 @@ mod tests {
     #[test]
     fn a_holder_nobody_waits_for_is_forgotten_too() {
         let mut fences: Fences = Fences::new();
-        let id = fences.begin(T0, head(0), vec![lease(1, 4, 0)]);
-        assert!(fences.take_if_open(id));
+        let id = begin(&mut fences, T0, 0, vec![lease(1, 4, 0)]);
+        assert!(fences.take_if_open(T0, id));
         let over = fences.wake_at().expect("there is a lease to look after");
         let forget = FencesAction::Forget {
             instance: lease(1, 4, 0).instance,
@@ -352,9 +437,9 @@ mod tests {
     #[test]
     fn a_renewed_holder_is_waited_for_in_full() {
         let mut fences = Fences::new();
-        fences.begin(T0, head(3), vec![lease(1, 4, 0)]);
+        begin(&mut fences, T0, 3, vec![lease(1, 4, 0)]);
         let later = T0.plus(L);
-        let id = fences.begin(later, head(4), vec![lease(1, 5, 0)]);
+        let id = begin(&mut fences, later, 4, vec![lease(1, 5, 0)]);
         assert!(!opens(&mut fences, T0.plus(outlives()), id));
         assert!(opens(&mut fences, later.plus(outlives()), id));
     }
@@ -362,8 +447,8 @@ mod tests {
     #[test]
     fn what_is_not_acknowledged_is_sent_again() {
         let mut fences = Fences::new();
-        fences.begin(T0, head(3), vec![lease(1, 1, 0)]);
-        fences.begin(T0, head(4), vec![lease(1, 1, 0)]);
+        begin(&mut fences, T0, 3, vec![lease(1, 1, 0)]);
+        begin(&mut fences, T0, 4, vec![lease(1, 1, 0)]);
         assert_eq!(fences.poll(T0), vec![]);
         let again = T0.plus(RESEND_AFTER);
         assert_eq!(fences.wake_at(), Some(again));

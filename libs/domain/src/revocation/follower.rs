@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::ids::{InstanceId, LogEpoch, Seq};
 use crate::revocation::{
     Acknowledgement, AllGuards, CLOCK_ERROR_PER_MILLE, Grant, GrantReply, GrantRequest, Guards,
-    Head, LogEntry, Publication, RevocationState,
+    Head, LogEntry, Publication, RevocationState, SnapshotMark,
 };
 use crate::secret::Secret256;
 use crate::time::BootInstant;
@@ -31,9 +31,11 @@ struct Candidate {
 /// How far a follower has come.
 #[derive(Debug, Clone, Hash)]
 enum Phase {
-    /// It waits for a snapshot, and then for these lists. What is published meanwhile is kept.
+    /// It waits for a snapshot, and then for the rest of it and for these lists. What is published
+    /// meanwhile is kept.
     Joining {
         snapshot: Option<Head>,
+        more: Option<SnapshotMark>,
         lists: Vec<u64>,
         early: Vec<Publication>,
     },
@@ -45,6 +47,7 @@ impl Phase {
     const fn start() -> Self {
         Self::Joining {
             snapshot: None,
+            more: None,
             lists: Vec::new(),
             early: Vec::new(),
         }
@@ -74,6 +77,8 @@ pub struct Follower<G = AllGuards> {
     fetch_at: Option<BootInstant>,
     join_at: BootInstant,
     ack_due: bool,
+    /// The newest other epoch that was heard of.
+    foreign: Option<LogEpoch>,
     guards: PhantomData<G>,
 }
 
@@ -107,6 +112,7 @@ impl<G: Guards> Follower<G> {
             fetch_at: None,
             join_at: BootInstant(0),
             ack_due: false,
+            foreign: None,
             guards: PhantomData,
         }
     }
@@ -189,7 +195,24 @@ impl<G: Guards> Follower<G> {
         }
     }
 
-    /// Entries: broadcast, or fetched.
+    /// Entries that were fetched. Where they don't fill the gap, the next are due at once.
+    pub fn on_entries(&mut self, now: BootInstant, entries: Publication) {
+        let before = self.state.applied();
+        self.on_publication(now, entries);
+        if self.fetch_at.is_some() && self.state.applied() > before {
+            self.fetch_at = Some(now);
+        }
+    }
+
+    /// Entries that were asked for are no longer kept, or not of the epoch in force: what follows
+    /// from there can't be had, so it starts from a snapshot.
+    pub fn on_entries_gone(&mut self, now: BootInstant, epoch: LogEpoch) {
+        if self.follows(epoch) {
+            self.rejoin(now);
+        }
+    }
+
+    /// Entries: broadcast.
     pub fn on_publication(&mut self, now: BootInstant, publication: Publication) {
         match &mut self.phase {
             Phase::Joining { early, .. } => {
@@ -198,19 +221,22 @@ impl<G: Guards> Follower<G> {
                     early.push(publication);
                 }
             }
-            Phase::Following { epoch } if *epoch == publication.epoch => {
+            Phase::Following { epoch } if *epoch == publication.epoch || !G::EPOCH_COMPARED => {
                 self.take(now, publication);
             }
-            // Another history: the next grant tells which one is true.
-            Phase::Following { .. } => {}
+            // Another history: a grant tells which one is true. Asked for at once, and once.
+            Phase::Following { .. } => {
+                if self.foreign.replace(publication.epoch) != Some(publication.epoch)
+                    && self.asked.is_empty()
+                {
+                    self.renew_at = now;
+                }
+            }
         }
     }
 
-    fn follows(&self, epoch: LogEpoch) -> bool {
-        matches!(self.phase, Phase::Following { epoch: mine } if mine == epoch)
-    }
-
-    fn applied(&self) -> Option<Head> {
+    /// What it has applied, and in which epoch; `None` while it joins.
+    pub fn applied(&self) -> Option<Head> {
         match self.phase {
             Phase::Following { epoch } => Some(Head {
                 epoch,
@@ -218,6 +244,10 @@ impl<G: Guards> Follower<G> {
             }),
             Phase::Joining { .. } => None,
         }
+    }
+
+    fn follows(&self, epoch: LogEpoch) -> bool {
+        matches!(self.phase, Phase::Following { epoch: mine } if mine == epoch)
     }
 
     fn request_grant(&mut self, now: BootInstant) -> FollowerAction {
@@ -235,9 +265,11 @@ impl<G: Guards> Follower<G> {
     }
 
     fn on_grant(&mut self, now: BootInstant, asked: BootInstant, grant: &Grant) {
-        if let Phase::Following { epoch } = self.phase
-            && epoch != grant.head.epoch
-        {
+        let epoch = match self.phase {
+            Phase::Following { epoch } => Some(epoch),
+            Phase::Joining { snapshot, .. } => snapshot.map(|head| head.epoch),
+        };
+        if G::EPOCH_COMPARED && epoch.is_some_and(|epoch| epoch != grant.head.epoch) {
             return self.rejoin(now);
         }
         // Answers that overtook each other must not carry time backwards.
@@ -251,7 +283,7 @@ impl<G: Guards> Follower<G> {
         });
         self.renew_at = asked.plus(grant.lease / 4).max(now);
         self.ack_due = true;
-        if self.follows(grant.head.epoch) {
+        if self.applied().is_some() {
             self.note_head(now, grant.head.seq);
             self.enforce_candidates();
         }
@@ -276,7 +308,7 @@ impl<G: Guards> Follower<G> {
         };
         let applied = self.state.applied();
         self.candidates
-            .retain(|candidate| candidate.head.epoch == epoch);
+            .retain(|candidate| candidate.head.epoch == epoch || !G::EPOCH_COMPARED);
         let counts = |candidate: &Candidate| !G::HEAD_APPLIED || candidate.head.seq <= applied;
         let newest = self
             .candidates

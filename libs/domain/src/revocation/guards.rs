@@ -45,6 +45,13 @@ pub trait Guards: Debug + Clone + Copy + Default + Send + Sync + 'static {
     const ACKNOWLEDGEMENT_PROVEN: bool = true;
     /// An acknowledgement counts for the epoch it speaks of only.
     const ACKNOWLEDGEMENT_OF_EPOCH: bool = true;
+    /// In a new epoch nobody answers before every lease has run out that the histories before may
+    /// have granted: some of their rows may be lost.
+    const ANSWERS_HELD_IN_NEW_EPOCH: bool = true;
+    /// Nothing is taken from, or renewed for, an epoch other than the one followed.
+    const EPOCH_COMPARED: bool = true;
+    /// Readers take serials for dead that were skipped when an epoch began.
+    const SKIPPED_SERIALS_READ: bool = true;
 
     /// *Store*: a grant reads the head under a lock that excludes every commit of an entry until
     /// the lease's row is there for everybody to see.
@@ -61,6 +68,15 @@ pub trait Guards: Debug + Clone + Copy + Default + Send + Sync + 'static {
     const FLOORS_COMPARED_BY_WRITERS: bool = true;
     /// *Store*: whoever asks for the end of what has ended is told to wait for that end's number.
     const EARLIER_END_AWAITED: bool = true;
+    /// *Store*: what comes after the database changed hands (a failover, a restored backup) begins a
+    /// new epoch: some of what was written before may be lost, and its numbers known.
+    const NEW_HISTORY_NEW_EPOCH: bool = true;
+    /// *Store*: with a new epoch serials go on far beyond all that a lost history may have drawn.
+    const SERIALS_SKIPPED: bool = true;
+    /// *Store*: whoever asks for entries that are no longer kept is told so.
+    const PRUNED_TOLD: bool = true;
+    /// *Store*: what a holder asked for before it gave its lease up is not granted afterwards.
+    const LATE_GRANTS_REFUSED: bool = true;
 
     /// *Driver*: leases are measured on the boot clock, which nobody sets.
     const BOOT_CLOCK: bool = true;

@@ -71,6 +71,20 @@ pub struct Lease {
     pub secret: Secret256,
 }
 
+/// Who holds leases, and of which history they are: all of it read at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holders {
+    /// The newest entry, in the epoch in force.
+    pub head: Head,
+    /// Whether somebody has outlived every lease that the epochs before this one may have granted
+    /// and the log doesn't know of. Until then nobody may trust in `leases` alone.
+    pub settled: bool,
+    /// The longest lease that was ever granted, as far as the log knows.
+    pub longest: Duration,
+    /// Every lease the log knows of, whatever its age; but none its holder has given up.
+    pub leases: Vec<Lease>,
+}
+
 /// "Everything up to `applied` is visible to every thread that answers."
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acknowledgement {

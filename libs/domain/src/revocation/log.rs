@@ -111,17 +111,71 @@ impl Publication {
     }
 }
 
-/// Where a joining follower starts: everything up to `head` but the status lists themselves.
+/// Serials from one to another, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SerialRange {
+    /// The first.
+    pub first: Serial,
+    /// The last.
+    pub last: Serial,
+}
+
+impl SerialRange {
+    /// Whether `serial` is one of them.
+    pub fn contains(self, serial: Serial) -> bool {
+        self.first <= serial && serial <= self.last
+    }
+}
+
+/// Where a joining follower starts: everything up to `head` but the status lists themselves. What
+/// would be too long for one message comes in parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The head before the rest was read, so the rest is at least as new.
     pub head: Head,
-    /// The keys in service.
+    /// The keys in service. In the first part, all of them.
     pub keys: Vec<PublicKey>,
-    /// The floors in force.
+    /// Serials that were skipped when a new epoch began: only a history that is lost may have
+    /// handed them out, so they are dead. In the first part, all of them.
+    pub skipped: Vec<SerialRange>,
+    /// The floors in force, those for everybody first and then by tenant.
     pub floors: Vec<(Option<TenantId>, Serial)>,
-    /// The numbers of the lists that have a bit set.
+    /// The numbers of the lists that have a bit set, the smallest first.
     pub lists: Vec<u64>,
+    /// Which part this is: the one after this mark, or the first.
+    pub after: Option<SnapshotMark>,
+    /// Where the next part begins; `None` where this is the last.
+    pub more: Option<SnapshotMark>,
+}
+
+/// At most this many floors stand in one part of a snapshot, so that a message stays below 256 KiB.
+pub const SNAPSHOT_FLOORS_MAX: usize = 1_024;
+
+/// At most this many numbers of lists do.
+pub const SNAPSHOT_LISTS_MAX: usize = 8_192;
+
+/// How far the parts of a snapshot before this one have come.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SnapshotMark {
+    /// The tenant of the last floor, `None` for everybody's; `None` where there was no floor.
+    pub floor: Option<Option<TenantId>>,
+    /// The number of the last list.
+    pub list: Option<u64>,
+}
+
+/// What the log has to say when asked for entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogRun {
+    /// These, in their order, the first of them following what was asked for; none where there is
+    /// none yet.
+    Entries(Vec<LogEntry>),
+    /// They were there once, but nobody needs them any more: whoever does starts from a snapshot.
+    Pruned,
+    /// They are of another epoch than the one in force.
+    Foreign {
+        /// The one in force.
+        current: LogEpoch,
+    },
 }
 
 /// One status list, for a joining follower.

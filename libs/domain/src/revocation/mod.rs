@@ -27,10 +27,11 @@ pub use fences::{FenceId, Fences, FencesAction};
 pub use follower::{Follower, FollowerAction, FollowerConfig};
 pub use guards::{AllGuards, Guards};
 pub use lease::{
-    Acknowledgement, CheckQuery, CheckVerdict, Grant, GrantReply, GrantRequest, Lease,
+    Acknowledgement, CheckQuery, CheckVerdict, Grant, GrantReply, GrantRequest, Holders, Lease,
 };
 pub use log::{
-    Head, KeySet, ListBits, LogEntry, PUBLICATION_SERIALS_MAX, PublicKey, Publication, Snapshot,
+    Head, KeySet, ListBits, LogEntry, LogRun, PUBLICATION_SERIALS_MAX, PublicKey, Publication,
+    SNAPSHOT_FLOORS_MAX, SNAPSHOT_LISTS_MAX, SerialRange, Snapshot, SnapshotMark,
 };
 pub use state::{RevocationState, Standing};
 pub use status_list::{LIST_BYTES, LIST_SERIALS, StatusList};

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use arc_swap::{ArcSwap, Guard};
 
 use crate::ids::{KeyId, Seq, Serial, TenantId};
-use crate::revocation::{AllGuards, Guards, KeySet, LogEntry, PublicKey, Snapshot, StatusList};
+use crate::revocation::{
+    AllGuards, Guards, KeySet, LIST_SERIALS, LogEntry, PublicKey, SerialRange, Snapshot, StatusList,
+};
 use crate::time::{BootInstant, Timestamp};
 
 /// What the lists and floors say of a serial.
@@ -54,6 +56,8 @@ impl Floors {
 pub struct RevocationState {
     lists: ArcSwap<Lists>,
     floors: ArcSwap<Floors>,
+    /// Serials that were skipped, in their order.
+    skipped: ArcSwap<Vec<SerialRange>>,
     keys: ArcSwap<KeySet>,
     applied: AtomicU64,
     deadline: AtomicU64,
@@ -91,11 +95,20 @@ impl RevocationState {
             .load()
             .get(&list)
             .is_some_and(|list| list.is_ended(index));
-        if bit || (G::FLOORS_READ && self.floors.load().cover(tenant, serial)) {
+        if bit
+            || (G::FLOORS_READ && self.floors.load().cover(tenant, serial))
+            || (G::SKIPPED_SERIALS_READ && self.is_skipped(serial))
+        {
             Standing::Ended
         } else {
             Standing::Live
         }
+    }
+
+    fn is_skipped(&self, serial: Serial) -> bool {
+        let skipped = self.skipped.load();
+        let after = skipped.partition_point(|range| range.first <= serial);
+        after > 0 && skipped[after - 1].contains(serial)
     }
 
     /// The keys in service.
@@ -127,7 +140,25 @@ impl RevocationState {
 
     /// The bits of a list, if it has any set.
     pub fn list_bits(&self, list: u64) -> Option<Vec<u8>> {
-        self.lists.load().get(&list).map(|list| list.to_bytes())
+        let bits = self.lists.load().get(&list).map(|list| list.to_bytes());
+        let (lowest, highest) = (Serial::at(list, 0)?, Serial::at(list, LIST_SERIALS - 1)?);
+        let skipped = self.skipped.load();
+        let mut skipped = skipped
+            .iter()
+            .filter(|range| range.first <= highest && range.last >= lowest)
+            .peekable();
+        if skipped.peek().is_none() {
+            return bits;
+        }
+        let whole = StatusList::new();
+        if let Some(bits) = bits {
+            whole.merge(&bits);
+        }
+        for range in skipped {
+            let (from, to) = (range.first.max(lowest), range.last.min(highest));
+            (from.place().1..=to.place().1).for_each(|index| whole.end(index));
+        }
+        Some(whole.to_bytes())
     }
 
     /// Makes an entry visible. May be repeated.
@@ -140,7 +171,7 @@ impl RevocationState {
         }
     }
 
-    /// Starts from a snapshot, whose lists follow by [`Self::merge_list`]. The lease must have been
+    /// Starts from the first part of a snapshot, whose lists follow by [`Self::merge_list`]. The lease must have been
     /// given up before.
     ///
     /// Bits and floors already known stay: an ended serial never lives again in any history, and a
@@ -148,11 +179,27 @@ impl RevocationState {
     /// find a list emptied under it.
     pub(super) fn adopt(&self, snapshot: &Snapshot) {
         self.applied.store(0, Ordering::Release);
-        for (tenant, through) in &snapshot.floors {
-            self.raise_floor(tenant.as_ref(), *through);
-        }
+        let mut skipped = Vec::clone(&self.skipped.load());
+        skipped.extend(&snapshot.skipped);
+        skipped.sort_unstable();
+        skipped.dedup();
+        self.skipped.store(Arc::new(merged(skipped)));
+        self.adopt_floors(snapshot);
         self.keys
             .store(Arc::new(snapshot.keys.iter().cloned().collect::<KeySet>()));
+    }
+
+    /// Takes over the floors of a part of a snapshot.
+    pub(super) fn adopt_floors(&self, snapshot: &Snapshot) {
+        let current = self.floors.load();
+        let mut floors = Floors {
+            everyone: current.everyone,
+            tenants: current.tenants.clone(),
+        };
+        for (tenant, through) in &snapshot.floors {
+            floors.raise(tenant.as_ref(), *through);
+        }
+        self.floors.store(Arc::new(floors));
     }
 
     /// Adds the bits of a list.
@@ -226,6 +273,18 @@ impl RevocationState {
     pub fn public_keys(&self) -> Vec<Arc<PublicKey>> {
         self.keys.load().iter().cloned().collect()
     }
+}
+
+/// The same serials, in ranges that neither overlap nor touch, in their order.
+fn merged(sorted: Vec<SerialRange>) -> Vec<SerialRange> {
+    let mut ranges: Vec<SerialRange> = Vec::with_capacity(sorted.len());
+    for range in sorted {
+        match ranges.last_mut() {
+            Some(last) if range.first.0 <= last.last.0.saturating_add(1) => last.last = last.last.max(range.last),
+            _ => ranges.push(range),
+        }
+    }
+    ranges
 }
 
 #[cfg(test)]

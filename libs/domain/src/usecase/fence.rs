@@ -1,18 +1,26 @@
 //! Wait until every follower knows: the driver of [`Fences`].
 
-use std::collections::HashMap;
+mod arrivals;
+
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures::channel::{mpsc, oneshot};
-use futures::future::{Either, FutureExt};
+use futures::future::{Either, FutureExt, select};
 use futures::stream::StreamExt;
 use futures::{pin_mut, select_biased};
 
-use crate::ids::Seq;
+use crate::ids::{LogEpoch, Seq};
 use crate::port::{Bus, Clock, Fence, PortError, RevocationLog, Timer};
-use crate::revocation::{FenceId, Fences, FencesAction, Head, Publication};
+use crate::revocation::{FenceId, Fences, FencesAction, Head, LogRun, Publication};
+
+use arrivals::{Arrivals, Begun, Ticket};
+
+/// So many publications are remembered to have been made: far more than changes that were written
+/// together can be apart.
+const PUBLISHED_KNOWN: usize = 64;
 
 /// What fencing needs from the world.
 #[derive(Clone)]
@@ -31,6 +39,8 @@ pub struct FencePorts {
 pub struct FenceKeeper {
     ports: FencePorts,
     shared: Mutex<Shared>,
+    /// Whose turn it is to read the leases.
+    turn: futures::lock::Mutex<()>,
     /// Tells [`Self::run`] that there is something new to wait for.
     nudge: mpsc::UnboundedSender<()>,
     nudged: Mutex<Option<mpsc::UnboundedReceiver<()>>>,
@@ -40,6 +50,22 @@ pub struct FenceKeeper {
 struct Shared {
     fences: Fences,
     waiters: HashMap<FenceId, oneshot::Sender<()>>,
+    arrivals: Arrivals,
+    /// What was published lately, the newest last.
+    published: VecDeque<(LogEpoch, Seq)>,
+}
+
+impl Shared {
+    fn note_published(&mut self, news: &Publication) {
+        self.published.push_back((news.epoch, news.after));
+        if self.published.len() > PUBLISHED_KNOWN {
+            self.published.pop_front();
+        }
+    }
+
+    fn is_published(&self, news: &Publication) -> bool {
+        self.published.contains(&(news.epoch, news.after))
+    }
 }
 
 impl FenceKeeper {
@@ -49,6 +75,7 @@ impl FenceKeeper {
         Self {
             ports,
             shared: Mutex::default(),
+            turn: futures::lock::Mutex::default(),
             nudge,
             nudged: Mutex::new(Some(nudged)),
         }
@@ -124,57 +151,78 @@ impl FenceKeeper {
             }
             FencesAction::Forget { instance, counter } => {
                 // What can't be forgotten now is seen again with the next fence.
-                let _ = self.ports.log.release(instance, counter).await;
+                let _ = self.ports.log.forget(instance, counter).await;
+            }
+            FencesAction::Settle(epoch) => {
+                // What can't be said now is said again with the next fence.
+                let _ = self.ports.log.settle(epoch).await;
             }
         }
     }
 
     async fn resend(&self, head: Head) -> Result<(), PortError> {
         let after = Seq(head.seq.0.saturating_sub(1));
-        let entries = self.ports.log.entries(after, 1).await?;
-        self.ports
-            .bus
-            .publish(&Publication {
-                epoch: head.epoch,
-                after,
-                entries,
-            })
-            .await
+        let from = Head { seq: after, ..head };
+        match self.ports.log.entries(from, 1).await? {
+            LogRun::Entries(entries) if entries.is_empty() => Ok(()),
+            LogRun::Entries(entries) => {
+                let epoch = head.epoch;
+                self.ports
+                    .bus
+                    .publish(&Publication {
+                        epoch,
+                        after,
+                        entries,
+                    })
+                    .await
+            }
+            // Every holder has it.
+            LogRun::Pruned => Ok(()),
+            LogRun::Foreign { current } => {
+                let mut shared = self.lock();
+                for lost in shared.fences.on_epoch(current) {
+                    // Dropped: whoever waits is told that nothing is confirmed.
+                    shared.waiters.remove(&lost);
+                }
+                Ok(())
+            }
+        }
     }
 
     async fn begin(
         &self,
         through: Seq,
-        fresh: Option<&Publication>,
-    ) -> Result<Waiting<'_>, PortError> {
-        let epoch = match fresh {
-            Some(fresh) => fresh.epoch,
-            None => self.ports.log.head().await?.epoch,
+        fresh: Option<Publication>,
+    ) -> Result<(Waiting<'_>, Option<Publication>), PortError> {
+        let mut ticket = Ticket::new(self, through, fresh);
+        // One reads at a time; who waits for its turn is most often served by the one before.
+        let begun = match select(&mut ticket.begun, self.turn.lock()).await {
+            Either::Left((begun, _)) => begun,
+            Either::Right((turn, begun)) => {
+                let end = self.lock().arrivals_end();
+                let holders = self.ports.log.holders().await;
+                // Read after the leases: from here on, what is left of any of them is bounded.
+                let now = self.ports.clock.boot();
+                self.lock().begin_all(end, now, holders);
+                drop(turn);
+                begun.await
+            }
         };
-        let leases = self.ports.log.leases().await?;
-        // Read after the leases: from here on, what is left of any of them is bounded.
-        let now = self.ports.clock.boot();
-        let mut shared = self.lock();
-        let id = shared.fences.begin(
-            now,
-            Head {
-                epoch,
-                seq: through,
-            },
-            leases,
-        );
-        let opened = if shared.fences.take_if_open(id) {
-            None
-        } else {
-            let (sender, receiver) = oneshot::channel();
-            shared.waiters.insert(id, sender);
-            Some(receiver)
-        };
-        Ok(Waiting {
+        let gone = |error| PortError::fatal("fence", error);
+        let Begun { id, opened, news } = begun.map_err(gone)??;
+        let waiting = Waiting {
             keeper: self,
             id,
             opened,
-        })
+        };
+        Ok((waiting, news))
+    }
+
+    async fn publish(&self, news: &Publication) {
+        self.lock().note_published(news);
+        // A lost announcement is made up for by the resend of whoever waits, and by the next
+        // grant for everybody else.
+        let _ = self.ports.bus.publish(news).await;
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -200,8 +248,8 @@ impl Drop for Waiting<'_> {
 #[async_trait]
 impl Fence for FenceKeeper {
     async fn wait(&self, through: Seq, fresh: Option<Publication>) -> Result<(), PortError> {
-        let mut waiting = match self.begin(through, fresh.as_ref()).await {
-            Ok(waiting) => waiting,
+        let (mut waiting, news) = match self.begin(through, fresh.clone()).await {
+            Ok(begun) => begun,
             Err(error) => {
                 // Unconfirmed, but no reason to keep the news from anybody.
                 if let Some(fresh) = fresh {
@@ -211,8 +259,8 @@ impl Fence for FenceKeeper {
             }
         };
         // Published only after the leases were read: an acknowledgement can't arrive too early.
-        if let Some(fresh) = fresh {
-            self.announce(fresh).await;
+        if let Some(news) = news {
+            self.publish(&news).await;
         }
         let Some(opened) = waiting.opened.take() else {
             return Ok(());
@@ -221,12 +269,13 @@ impl Fence for FenceKeeper {
         let _ = self.nudge.unbounded_send(());
         opened
             .await
-            .map_err(|canceled| PortError::retry("the fence is closing", canceled))
+            .map_err(|canceled| PortError::retry("the wait was called off", canceled))
     }
 
     async fn announce(&self, fresh: Publication) {
-        // A lost announcement is made up for by the resend of whoever waits, and by the next
-        // grant for everybody else.
-        let _ = self.ports.bus.publish(&fresh).await;
+        // Changes that were written together each bring the news of all.
+        if !self.lock().is_published(&fresh) {
+            self.publish(&fresh).await;
+        }
     }
 }

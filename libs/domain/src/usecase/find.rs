@@ -1,7 +1,7 @@
 //! Look at one session.
 
 use crate::ids::{SessionId, TenantId};
-use crate::port::{PortError, SessionCache, SessionStore};
+use crate::port::{Clock, PortError, SessionCache, SessionStore};
 use crate::revocation::{RevocationState, Standing};
 use crate::service_key::Scope;
 use crate::session::{Session, Status};
@@ -15,6 +15,8 @@ pub struct FindPorts<'a> {
     pub cache: &'a dyn SessionCache,
     /// What is known of ends, so that a remembered reading is never shown as alive after its end.
     pub revocations: &'a RevocationState,
+    /// By which the lease is measured under which that is known.
+    pub clock: &'a dyn Clock,
 }
 
 /// The session of that id, if the caller may see it; one that isn't theirs doesn't exist.
@@ -51,10 +53,21 @@ pub async fn reachable(
     Ok(session.filter(|session| caller.reaches(session, scope)))
 }
 
+/// What is remembered of it, where that agrees with what is known of ends.
+///
+/// In the order of every decision from memory (see [`crate::usecase::validate`]): the deadline
+/// first, the clock last. Without a lease nothing is known well enough, and only the truth will do:
+/// a cache, however old or wrong what it holds is, never says that a session lives, or doesn't.
 async fn remembered(ports: &FindPorts<'_>, tenant: &TenantId, id: SessionId) -> Option<Session> {
+    let deadline = ports.revocations.deadline();
     let session = ports.cache.get(tenant, id).await.ok()??;
-    let over = ports.revocations.standing(tenant, session.serial) == Standing::Ended;
-    (session.status != Status::Active || !over).then_some(session)
+    let standing = ports.revocations.standing(tenant, session.serial);
+    let agrees = match session.status {
+        Status::Active => standing == Standing::Live,
+        Status::Ended(_) => standing == Standing::Ended,
+    };
+    let leased = ports.clock.boot() < deadline;
+    (agrees && leased).then_some(session)
 }
 
 async fn read(

@@ -83,14 +83,11 @@ pub async fn follow(
 }
 
 /// The request an action makes, or the acknowledgement it sends.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "an action is carried out once"
-)]
 fn request_of(action: FollowerAction) -> Result<BusRequest, Acknowledgement> {
     match action {
         FollowerAction::RequestGrant(request) => Ok(BusRequest::Grant(request)),
-        FollowerAction::FetchSnapshot => Ok(BusRequest::Snapshot),
+        FollowerAction::FetchSnapshot(None) => Ok(BusRequest::Snapshot),
+        FollowerAction::FetchSnapshot(Some(mark)) => Ok(BusRequest::SnapshotPart(mark)),
         FollowerAction::FetchList(list) => Ok(BusRequest::List(list)),
         FollowerAction::FetchEntries { epoch, after } => Ok(BusRequest::Entries { epoch, after }),
         FollowerAction::Acknowledge(ack) => Err(ack),
@@ -101,7 +98,8 @@ fn on_reply(follower: &mut Follower, clock: &dyn Clock, reply: Option<BusReply>)
     let now = clock.boot();
     match reply {
         Some(BusReply::Grant(grant)) => follower.on_grant_reply(now, grant),
-        Some(BusReply::Entries(entries)) => follower.on_publication(now, entries),
+        Some(BusReply::Entries(entries)) => follower.on_entries(now, entries),
+        Some(BusReply::EntriesGone { epoch }) => follower.on_entries_gone(now, epoch),
         Some(BusReply::Snapshot(snapshot)) => follower.on_snapshot(now, &snapshot),
         Some(BusReply::List(bits)) => follower.on_list(now, &bits),
         Some(BusReply::Unavailable) | None => follower.on_request_failed(now),

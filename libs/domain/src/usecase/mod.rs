@@ -8,6 +8,7 @@
 //! | `refresh` | trade a refresh token for the next credentials |
 //! | `find`, `list` | look at sessions |
 //! | `end`, `end_others` | end one, end all but one |
+//! | `end_matching`, `preview_matching` | end all that a filter means, see what that would be |
 //! | `expire`, `cleanup` | end what is overdue: a batch, all of it |
 //! | `list_devices`, `change_device`, `forget_device` | a user's devices |
 //! | `validate` | is this session still good? |
@@ -15,6 +16,8 @@
 //! | `extend`, `update` | let a session last longer, change what is remembered of it |
 //! | `step_up` | new credentials for a user who has proven more |
 //! | `touch` | remember that sessions are used |
+//! | `relay` | tell other systems what happened |
+//! | `purge` | forget what was kept for long enough |
 //! | `caller` | who asks, and what they may do |
 //! | `ready_keys` | have a signing key that every validator knows |
 //! | `keep_keys` | sign with the newest key, whichever process made it |
@@ -30,6 +33,7 @@ pub mod caller;
 pub mod change_device;
 pub mod cleanup;
 pub mod end;
+pub mod end_matching;
 pub mod end_others;
 pub mod expire;
 pub mod extend;
@@ -43,8 +47,11 @@ pub mod issue_service_key;
 pub mod keep_keys;
 pub mod list;
 pub mod list_devices;
+pub mod preview_matching;
+pub mod purge;
 pub mod ready_keys;
 pub mod refresh;
+pub mod relay;
 pub mod retire_key;
 pub mod revoke_service_key;
 pub mod rotate_key;

@@ -12,7 +12,7 @@ use crate::port::{
     Bus, BusReply, BusRequest, Clock, Incoming, PortError, RevocationLog, SessionStore,
 };
 use crate::revocation::{
-    CheckQuery, CheckVerdict, LIST_SERIALS, ListBits, Publication, Snapshot, StatusList,
+    CheckQuery, CheckVerdict, Head, LIST_SERIALS, ListBits, LogRun, Publication, StatusList,
 };
 use crate::session::{Session, Status};
 use crate::time::Timestamp;
@@ -88,19 +88,20 @@ async fn work(ports: &ServePorts<'_>, request: BusRequest) -> Result<BusReply, P
             BusReply::Released
         }
         BusRequest::Entries { epoch, after } => {
-            let head = ports.log.head().await?;
-            if head.epoch != epoch {
-                // The asker learns of the other history by its next grant.
-                return Ok(BusReply::Unavailable);
+            let from = Head { epoch, seq: after };
+            match ports.log.entries(from, ENTRIES_MAX).await? {
+                LogRun::Entries(entries) => BusReply::Entries(Publication {
+                    epoch,
+                    after,
+                    entries,
+                }),
+                LogRun::Pruned | LogRun::Foreign { .. } => BusReply::EntriesGone { epoch },
             }
-            let entries = ports.log.entries(after, ENTRIES_MAX).await?;
-            BusReply::Entries(Publication {
-                epoch,
-                after,
-                entries,
-            })
         }
-        BusRequest::Snapshot => BusReply::Snapshot(ports.log.snapshot().await?),
+        BusRequest::Snapshot => BusReply::Snapshot(ports.log.snapshot(None).await?),
+        BusRequest::SnapshotPart(mark) => {
+            BusReply::Snapshot(ports.log.snapshot(Some(&mark)).await?)
+        }
         BusRequest::List(list) => BusReply::List(list_bits(ports.log, list).await?),
         BusRequest::Check(query) => BusReply::Check(check(ports, &query).await?),
         BusRequest::Activity(touch) => {
@@ -129,39 +130,38 @@ async fn list_bits(log: &dyn RevocationLog, list: u64) -> Result<ListBits, PortE
 
 /// Whether a session is alive, read from the authority now.
 async fn check(ports: &ServePorts<'_>, query: &CheckQuery) -> Result<CheckVerdict, PortError> {
-    let snapshot = ports.log.snapshot().await?;
+    let keys = ports.store.signing_keys().await?;
+    let mut keys = keys.iter().filter(|key| key.retired_at.is_none());
+    let known_key = keys.any(|key| *key.kid() == query.key);
     let session = ports.store.find(&query.tenant, query.session).await?;
     let server_time = ports.clock.wall();
     let heard = ports.log.heard_through().await?.unwrap_or(server_time);
     Ok(judge(
         query,
-        &snapshot,
+        known_key,
         session.as_ref(),
         server_time,
         heard,
     ))
 }
 
-/// The verdict on a session as the authority has it, `session`, under the keys and floors of
-/// `snapshot`, and use heard of up to `heard`; all of them read after the question was asked.
+/// The verdict on a session as the authority has it, `session`, ended by a floor or otherwise,
+/// whether the key that signed is in service, and use heard of up to `heard`; all of it read after
+/// the question was asked.
 pub fn judge(
     query: &CheckQuery,
-    Snapshot { keys, floors, .. }: &Snapshot,
+    known_key: bool,
     session: Option<&Session>,
     server_time: Timestamp,
     heard: Timestamp,
 ) -> CheckVerdict {
-    if !keys.iter().any(|key| key.kid == query.key) {
+    if !known_key {
         return CheckVerdict::UnknownKey;
     }
-    let floored = floors.iter().any(|(tenant, through)| {
-        tenant.as_ref().is_none_or(|tenant| *tenant == query.tenant) && query.serial <= *through
-    });
     let alive = session.is_some_and(|session| {
         session.status == Status::Active
             && session.serial == query.serial
             && session.overdue_as_heard(server_time, heard).is_none()
-            && !floored
     });
     if alive {
         CheckVerdict::Alive { server_time }

@@ -23,7 +23,7 @@ const BATCH: usize = 500;
 const WITHIN: Duration = Duration::from_secs(2);
 
 /// The uses that wait to be told. A session used a thousand times waits once, with its first and
-/// its last. What a process that dies hadn't told yet is lost, which can only make a session seem
+/// its last, and the longest pause in between. What a process that dies hadn't told yet is lost, which can only make a session seem
 /// idle for as much longer as it is told apart.
 #[derive(Debug, Default)]
 pub struct Activity {
@@ -38,12 +38,13 @@ impl Activity {
         let at = now();
         waiting
             .entry((tenant.clone(), id))
-            .and_modify(|seen| seen.and(at, at))
+            .and_modify(|seen| seen.and(at, at, Duration::ZERO))
             .or_insert_with(|| Seen {
                 tenant: tenant.clone(),
                 id,
                 first: at,
                 last: at,
+                gap: Duration::ZERO,
             });
     }
 
@@ -61,7 +62,7 @@ impl Activity {
         for seen in seen {
             waiting
                 .entry((seen.tenant.clone(), seen.id))
-                .and_modify(|other| other.and(seen.first, seen.last))
+                .and_modify(|other| other.and(seen.first, seen.last, seen.gap))
                 .or_insert_with(|| seen.clone());
         }
     }
@@ -195,10 +196,11 @@ mod tests {
         assert!(told(&activity, false).0.is_err());
         used(&activity, 1, 50);
         let (_, touches) = told(&activity, true);
-        assert_eq!(
-            (touches[0].seen[0].first, touches[0].seen[0].last),
-            (at(5), at(50))
-        );
+        let [seen] = &touches[0].seen[..] else {
+            panic!("{touches:?}")
+        };
+        assert_eq!((seen.first, seen.last), (at(5), at(50)));
+        assert_eq!(seen.gap, Duration::from_secs(45));
     }
 
     #[test]

@@ -26,15 +26,25 @@ impl ConfigArgs {
         self.layers(std::env::vars_os())
     }
 
+    /// The configuration file that these flags or this process's environment name.
+    pub fn file_of_process(&self) -> Option<PathBuf> {
+        self.file_named_by(&std::env::vars_os().collect::<Vec<_>>())
+    }
+
+    fn file_named_by(&self, environment: &[(OsString, OsString)]) -> Option<PathBuf> {
+        let named = environment
+            .iter()
+            .find(|(name, value)| name == FILE_VARIABLE && !value.is_empty());
+        let named = named.map(|(_, path)| PathBuf::from(path));
+        self.config.clone().or(named)
+    }
+
     /// The layers these flags and the given environment name.
     pub fn layers(&self, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Layers {
         let environment: Vec<_> = environment.into_iter().collect();
-        let named = environment
-            .iter()
-            .find(|(name, value)| name == FILE_VARIABLE && !value.is_empty())
-            .map(|(_, path)| PathBuf::from(path));
+        let path = self.file_named_by(&environment);
         let mut layers = Layers::default().environment(environment);
-        if let Some(path) = self.config.clone().or(named) {
+        if let Some(path) = path {
             layers = layers.file_at(&path);
         }
         for pair in &self.set {

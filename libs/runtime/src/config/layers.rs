@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -23,6 +23,8 @@ pub(super) enum Raw {
 pub struct Layers {
     /// The file's name and its values by field.
     pub(super) file: Option<(String, BTreeMap<String, Raw>)>,
+    /// Every section of the file, also those that hold nothing.
+    pub(super) sections: BTreeSet<String>,
     /// Non-empty variables with the prefix, by their whole name.
     pub(super) environment: BTreeMap<String, String>,
     /// Values given on the command line, by field, with the flag that gave them.
@@ -126,6 +128,7 @@ impl Layers {
             let raw = match value {
                 toml::Value::Table(table) => {
                     self.flatten(&field, table, file, values);
+                    self.sections.insert(field);
                     continue;
                 }
                 toml::Value::Array(items) => {

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use session_domain::secret::Credential;
+
 use super::{Mistaken, Reader};
 
 /// The section `database`; `U` is what a URL is read as.
@@ -121,6 +123,73 @@ impl<S: FromStr<Err: Display>, P: FromStr<Err: Display>> NatsLink<S, P> {
             nkey_file: nkey_file?,
             ca_file: ca_file?,
             require_tls: require_tls?,
+        })
+    }
+}
+
+/// The section `redis`; `U` is what a URL is read as, `P` the beginning of keys.
+#[derive(Debug, Clone)]
+pub struct RedisLink<U, P> {
+    /// Where it is, and in whose name to use it; without one each process remembers for itself.
+    pub url: Option<U>,
+    /// The password, where it isn't in the URL.
+    pub password: Option<Credential>,
+    /// What every key begins with.
+    pub prefix: P,
+    /// How many connections the process opens at most.
+    pub connections_max: u32,
+    /// How long a call waits for it.
+    pub timeout: Duration,
+    /// The authorities to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl<U: FromStr<Err: Display>, P: FromStr<Err: Display>> RedisLink<U, P> {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// The mistakes have been noted.
+    pub fn read(reader: &mut Reader) -> Result<Self, Mistaken> {
+        let url = reader
+            .value("redis.url")
+            .doc("The Redis (7 or newer) or Valkey server that processes share recent readings and rate limits through: `redis://`, or `rediss://` for TLS, a user and a password before the host, a database's number after it. Where nobody sets it, each process has its own.")
+            .example("rediss://sessions:PASSWORD@redis.example.com:6379/0")
+            .secret()
+            .optional();
+        let password = reader
+            .value("redis.password")
+            .doc("The password for Redis, where it isn't in the URL.")
+            .secret()
+            .optional_with(|text| match text {
+                "" => Err("must not be empty"),
+                text => Ok(Credential::new(text.to_owned())),
+            });
+        let prefix = reader
+            .value("redis.prefix")
+            .doc("What every key in Redis begins with; deployments that share a server differ in it.")
+            .default("session")
+            .parse();
+        let connections_max = reader
+            .value("redis.connections")
+            .doc("How many connections to Redis the process opens at most.")
+            .default("8")
+            .within(1, 1_000);
+        let timeout = reader
+            .value("redis.timeout")
+            .doc("How long a request waits for Redis before it goes on without; the requests after it don't wait at all until Redis answers again.")
+            .default("100ms")
+            .duration_within("5ms", "2s");
+        let ca_file = reader
+            .value("redis.ca_file")
+            .doc("The authorities (PEM) the Redis server's certificate must come from, instead of the system's.")
+            .optional_with(|text| Ok::<_, Infallible>(PathBuf::from(text)));
+        Ok(Self {
+            url: url?,
+            password: password?,
+            prefix: prefix?,
+            connections_max: connections_max?,
+            timeout: timeout?,
+            ca_file: ca_file?,
         })
     }
 }

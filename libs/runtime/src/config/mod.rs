@@ -52,7 +52,7 @@ mod value;
 pub use args::ConfigArgs;
 pub use duration::duration;
 pub use layers::Layers;
-pub use links::{DatabaseLink, NatsLink};
+pub use links::{DatabaseLink, NatsLink, RedisLink};
 pub use mistakes::{Mistake, Mistaken, Mistakes, exit_on_mistakes};
 pub use origin::origin;
 pub use reader::{Field, Reader};

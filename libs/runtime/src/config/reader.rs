@@ -28,7 +28,8 @@ pub struct Field {
 
 /// Every section, and every setting outside one, that some process of the product reads: one file
 /// may serve them all.
-const SECTIONS: [&str; 25] = [
+const SECTIONS: [&str; 27] = [
+    "acr",
     "activity",
     "api",
     "bootstrap_key",
@@ -44,6 +45,7 @@ const SECTIONS: [&str; 25] = [
     "log",
     "nats",
     "origins",
+    "policy",
     "private",
     "reaper",
     "redis",
@@ -92,6 +94,37 @@ impl Reader {
             origin: "default".to_owned(),
         };
         Value::new(self, field)
+    }
+
+    /// The names somebody has given sections within `section`: `a` where `section.a.…` is set, by
+    /// whatever layer, and where the file has `[section.a]` with nothing in it. Each is then read like any other section; a name is lowercase letters,
+    /// digits, `-` and `_`, and others are mistakes.
+    pub fn names(&mut self, section: &str) -> BTreeSet<String> {
+        let within = format!("{section}.");
+        let prefix = format!("{}__", variable(section));
+        let file = self
+            .layers
+            .file
+            .iter()
+            .flat_map(|(_, values)| values.keys());
+        let flags = self.layers.flags.keys();
+        let written = file
+            .chain(flags)
+            .filter_map(|name| name.strip_prefix(&within));
+        let written = written.filter_map(|rest| rest.split_once('.'));
+        let environment = self.layers.environment.keys();
+        let environment = environment.filter_map(|name| name.strip_prefix(&prefix));
+        let environment = environment.filter_map(|rest| rest.split_once("__"));
+        let mut names: BTreeSet<String> = written.map(str::to_owned).collect();
+        names.extend(environment.map(|(name, _)| name.to_lowercase()));
+        let (good, bad): (BTreeSet<_>, BTreeSet<_>) =
+            names.into_iter().partition(|name| is_name(name));
+        for name in bad {
+            let field = format!("{within}{name}");
+            self.mistake(&field, "a name must be 1 to 63 of a-z, 0-9, - and _");
+            self.leave_alone(&field);
+        }
+        good
     }
 
     /// Lets the settings of other processes stand, so that one file can serve them all: whole
@@ -219,6 +252,11 @@ impl Reader {
             });
         }
     }
+}
+
+fn is_name(name: &str) -> bool {
+    let allowed = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
+    (1..=63).contains(&name.len()) && name.bytes().all(allowed)
 }
 
 /// The known name closest to a misspelt one, if one is close.

@@ -303,3 +303,40 @@ fn two_parts_may_read_the_same_field() {
     let wrong = named().environment([("SESSION_COUNT", "0")]);
     assert_eq!(load(wrong, twice).unwrap_err().0.len(), 1);
 }
+
+#[test]
+fn sections_have_the_names_that_any_layer_gives_them() {
+    let layers = Layers::default()
+        .file(
+            "f.toml",
+            "[policy.empty]\n[policy.from-file]\nage = 1\n[policy.\"Not one\"]\nage = 2",
+        )
+        .environment([("SESSION_POLICY__FROM_ENV__AGE", "4")])
+        .flag("policy.flagged.age", "--set", "5");
+    let result = load(layers, |reader| {
+        let names = reader.names("policy");
+        let ages: Vec<_> = names
+            .iter()
+            .map(|name| {
+                reader
+                    .value(&format!("policy.{name}.age"))
+                    .default("0")
+                    .parse::<u8>()
+            })
+            .collect();
+        assert_eq!(ages.into_iter().flatten().collect::<Vec<_>>(), [0, 5, 1, 4]);
+        assert!(
+            names
+                .iter()
+                .eq(["empty", "flagged", "from-file", "from_env"])
+        );
+        Ok(())
+    });
+    let told: Vec<_> = result
+        .unwrap_err()
+        .0
+        .into_iter()
+        .map(|one| one.field)
+        .collect();
+    assert_eq!(told, ["policy.Not one"]);
+}

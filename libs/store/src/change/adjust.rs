@@ -3,14 +3,14 @@ use std::collections::HashMap;
 use sea_orm::ConnectionTrait;
 use session_domain::ids::{SessionId, TenantId};
 use session_domain::port::{
-    Extend, ExtendOutcome, Judged, PortError, Seen, Touch, TouchOutcome, Update, UpdateOutcome,
+    Extend, ExtendOutcome, Judged, Outcome, PortError, Seen, Touch, TouchOutcome, Update,
+    UpdateOutcome,
 };
 use session_domain::session::{Moved, Session};
 
-use crate::{devices, events, leases, moves, sessions};
-
-/// At most this many sessions' use is written by one statement, whose length is their number.
-const TOUCHED_MAX: usize = 100;
+use super::effects::Applied;
+use crate::closing::Closing;
+use crate::{devices, events, moves, sessions};
 
 /// Moves a session's end later.
 pub(super) async fn extend<C: ConnectionTrait>(
@@ -55,43 +55,36 @@ async fn judge<C: ConnectionTrait, R>(
 }
 
 /// Takes in that sessions were used.
-pub(super) async fn touch<C: ConnectionTrait>(
-    db: &C,
-    change: Touch,
-) -> Result<TouchOutcome, PortError> {
+pub(super) async fn touch<C: ConnectionTrait>(db: &C, change: Touch) -> Result<Applied, PortError> {
     // A session may be named twice, and statements name it once.
     let mut latest: HashMap<(TenantId, SessionId), Seen> = HashMap::new();
     for seen in change.seen {
         latest
             .entry((seen.tenant.clone(), seen.id))
-            .and_modify(|use_| use_.and(seen.first, seen.last))
+            .and_modify(|use_| use_.and(seen.first, seen.last, seen.gap))
             .or_insert(seen);
     }
     let mut ids: Vec<SessionId> = latest.keys().map(|(_, id)| *id).collect();
     ids.sort_unstable();
     ids.dedup();
     let mut moved = Vec::new();
-    for ids in ids.chunks(TOUCHED_MAX) {
+    for ids in ids.chunks(sessions::NAMED_MAX) {
         let locked = sessions::lock_active(db, ids).await?;
-        let used: Vec<Session> = locked
-            .iter()
-            .filter_map(|session| {
-                let seen = latest.get(&(session.tenant.clone(), session.id))?;
-                session.seen(seen.first, seen.last)
-            })
-            .collect();
-        moves::store_use(db, &used).await?;
+        let used = locked.iter().filter_map(|session| {
+            let seen = latest.get(&(session.tenant.clone(), session.id))?;
+            session.seen(seen.first, seen.last, seen.gap)
+        });
         moved.extend(used);
     }
-    for used in moved.chunks(TOUCHED_MAX) {
-        devices::store_use(db, used).await?;
-    }
-    // Last: a grant locks the lease, too, while it holds the log's head, and must not wait for
-    // whoever waits for sessions.
-    let moved = moved.len() as u64;
-    // Locked in the order of everybody: sessions, the log's head (not needed here), leases.
-    if let Some(heard) = change.heard {
-        leases::hear(db, heard).await?;
-    }
-    Ok(TouchOutcome { moved })
+    moves::store_use(db, &moved).await?;
+    devices::store_use(db, &moved).await?;
+    let outcome = TouchOutcome {
+        moved: moved.len() as u64,
+    };
+    let mut closing = Closing::default();
+    closing.hear(change.heard);
+    Ok(Applied {
+        closing,
+        tell: Box::new(move |_| Outcome::Touch(outcome)),
+    })
 }

@@ -2,12 +2,14 @@ use sea_orm::ConnectionTrait;
 use session_domain::event::{Actor, Event, Fact};
 use session_domain::ids::{TenantId, UserId};
 use session_domain::port::{
-    ChangeDevice, DeviceOutcome, End, ForgetDevice, ForgetOutcome, PortError, Targets, Why,
+    ChangeDevice, DeviceOutcome, End, ForgetDevice, ForgetOutcome, Outcome, PortError, Targets, Why,
 };
 use session_domain::session::EndReason;
 use session_domain::time::Timestamp;
 
+use super::effects::{Applied, Effects};
 use super::end::{end_locked, lock_targets};
+use crate::closing::Closed;
 use crate::{devices, events};
 
 /// Renames a user's device, or changes whether they trust it.
@@ -33,7 +35,7 @@ pub(super) async fn change<C: ConnectionTrait>(
 pub(super) async fn forget<C: ConnectionTrait>(
     db: &C,
     change: ForgetDevice,
-) -> Result<ForgetOutcome, PortError> {
+) -> Result<Applied, PortError> {
     let ending = End {
         targets: Targets::Device {
             tenant: change.tenant.clone(),
@@ -50,17 +52,20 @@ pub(super) async fn forget<C: ConnectionTrait>(
     };
     let found = lock_targets(db, &ending, ending.batch).await?;
     let known = devices::lock(db, &change.tenant, &change.user, change.id).await?;
-    if known.is_some() && found.len() < ending.batch as usize {
+    let known = known.is_some();
+    let mut effects = Effects::default();
+    if known && found.len() < ending.batch as usize {
         devices::delete(db, change.id).await?;
         let fact = Fact::DeviceForgotten { device: change.id };
         let event = event(change.at, change.tenant, change.user, change.actor, fact);
-        events::append(db, &[event]).await?;
+        effects.events.push(event);
     }
-    let end = end_locked(db, ending, found).await?;
-    Ok(ForgetOutcome {
-        known: known.is_some(),
-        end,
-    })
+    let ending = end_locked(db, &mut effects, &ending, found).await?;
+    let tell = move |closed: &Closed| {
+        let end = ending.tell(closed);
+        Outcome::ForgetDevice(ForgetOutcome { known, end })
+    };
+    effects.settle(db, tell).await
 }
 
 fn event(at: Timestamp, tenant: TenantId, user: UserId, actor: Actor, fact: Fact) -> Event {

@@ -1,85 +1,122 @@
-use std::collections::HashMap;
-
 use sea_orm::ConnectionTrait;
-use session_domain::event::Actor;
-use session_domain::ids::{Seq, SessionId};
-use session_domain::port::{End, EndOutcome, PortError, Targets, Why};
-use session_domain::revocation::{LogEntry, PUBLICATION_SERIALS_MAX, Publication};
-use session_domain::session::{EndReason, Ending, Session, Status};
+use session_domain::ids::Seq;
+use session_domain::port::{End, EndOutcome, Outcome, PortError, Targets, Why};
+use session_domain::session::{EndReason, Session, Status};
 use session_domain::time::Timestamp;
 
-use crate::counters::{self, Tally};
+use super::effects::{Applied, Effects};
+use crate::closing::{Closed, Place};
 use crate::sessions::Among;
-use crate::{events, leases, log, sessions};
+use crate::{leases, log, sessions};
 
 /// Ends sessions.
-pub(super) async fn end<C: ConnectionTrait>(db: &C, change: End) -> Result<EndOutcome, PortError> {
+pub(super) async fn end<C: ConnectionTrait>(db: &C, change: End) -> Result<Applied, PortError> {
     // A batch of none would never get anywhere.
-    let batch = change.batch.max(1);
-    let found = lock_targets(db, &change, batch).await?;
-    end_locked(db, change, found).await
+    let found = lock_targets(db, &change, change.batch.max(1)).await?;
+    let mut effects = Effects::default();
+    let ending = end_locked(db, &mut effects, &change, found).await?;
+    effects
+        .settle(db, |closed| Outcome::End(ending.tell(closed)))
+        .await
+}
+
+/// What became of the targets, but for the numbers.
+pub(crate) enum Ending {
+    /// The one target had ended before; perhaps just now, by a change of the same group.
+    Already(Box<Session>, Option<Place>),
+    /// These end now.
+    Now {
+        ended: Vec<(Session, Place)>,
+        more: bool,
+    },
+    /// None was to end: true everywhere once what was ended up to this number is.
+    Nothing { through: Seq, more: bool },
+}
+
+impl Ending {
+    pub(crate) fn tell(self, closed: &Closed) -> EndOutcome {
+        let outcome = |through| EndOutcome {
+            ended: Vec::new(),
+            already: None,
+            through,
+            fresh: None,
+            more: false,
+        };
+        match self {
+            Self::Already(session, place) => {
+                let session = match place {
+                    Some(place) => closed.numbered((*session, place)),
+                    None => *session,
+                };
+                let through = match session.status {
+                    Status::Ended(ending) => ending.seq,
+                    Status::Active => Seq(0),
+                };
+                EndOutcome {
+                    already: Some(Box::new(session)),
+                    ..outcome(through)
+                }
+            }
+            Self::Now { ended, more } => {
+                let last = ended.last().map_or(Seq(0), |(_, place)| closed.seq(*place));
+                EndOutcome {
+                    ended: ended.into_iter().map(|one| closed.numbered(one)).collect(),
+                    fresh: closed.fresh(),
+                    more,
+                    ..outcome(last)
+                }
+            }
+            Self::Nothing { through, more } => EndOutcome {
+                more,
+                ..outcome(through)
+            },
+        }
+    }
 }
 
 /// Ends those of the locked targets that are to end.
 pub(super) async fn end_locked<C: ConnectionTrait>(
     db: &C,
-    change: End,
+    effects: &mut Effects,
+    change: &End,
     found: Vec<Session>,
-) -> Result<EndOutcome, PortError> {
-    if let (
-        Targets::One { .. },
-        [
-            Session {
-                status: Status::Ended(ending),
-                ..
-            },
-        ],
-    ) = (&change.targets, &found[..])
+) -> Result<Ending, PortError> {
+    let one = matches!(change.targets, Targets::One { .. });
+    if let (true, [session]) = (one, &found[..])
+        && matches!(session.status, Status::Ended(_))
     {
-        let through = ending.seq;
-        let already = found.into_iter().next().map(Box::new);
-        return Ok(EndOutcome {
-            ended: Vec::new(),
-            already,
-            through,
-            fresh: None,
-            more: false,
-        });
+        return Ok(Ending::Already(Box::new(session.clone()), None));
     }
     // All that a full batch found is ended: what isn't due was not looked for. So `more` is never
     // said of a set that can't shrink.
-    let more = !matches!(change.targets, Targets::One { .. })
-        && found.len() >= change.batch.max(1) as usize;
-    let ending = found.into_iter().filter_map(|session| {
-        let reason = reason(&change.why, &session, change.at)?;
-        Some((session, reason))
-    });
-    let note = match change.why {
-        Why::Because { ref note, .. } => note.clone(),
+    let more = !one && found.len() >= change.batch.max(1) as usize;
+    let mut ended = Vec::with_capacity(found.len());
+    for session in found {
+        ended.extend(end_active(effects, change, session)?);
+    }
+    if !ended.is_empty() {
+        return Ok(Ending::Now { ended, more });
+    }
+    // Read after looking, so that it covers what the look passed over.
+    let through = log::head(db).await?.seq;
+    Ok(Ending::Nothing { through, more })
+}
+
+/// Ends a session that is active and locked, where the change has a reason to.
+pub(crate) fn end_active(
+    effects: &mut Effects,
+    change: &End,
+    session: Session,
+) -> Result<Option<(Session, Place)>, PortError> {
+    let note = match &change.why {
+        Why::Because { note, .. } => note.as_deref(),
         Why::Overdue => None,
     };
-    let (ended, fresh) = end_all(
-        db,
-        ending.collect(),
-        change.at,
-        &change.actor,
-        note.as_deref(),
-        Tally::default(),
-    )
-    .await?;
-    let through = match &fresh {
-        Some(fresh) => fresh.last(),
-        // Whoever asked is told "nothing left to end": true everywhere once what was ended up to
-        // now is. Read after looking, so that it covers what the look passed over.
-        None => log::head(db).await?.seq,
+    let Some(reason) = reason(&change.why, &session, change.at) else {
+        return Ok(None);
     };
-    Ok(EndOutcome {
-        ended,
-        already: None,
-        through,
-        fresh,
-        more,
-    })
+    let ended = effects.end(session, reason, change.at, &change.actor, note)?;
+    Ok(Some(ended))
 }
 
 /// The sessions a change may end, locked.
@@ -130,62 +167,4 @@ fn reason(why: &Why, session: &Session, at: Timestamp) -> Option<EndReason> {
         Why::Because { reason, .. } => Some(*reason),
         Why::Overdue => session.overdue(at),
     }
-}
-
-/// The one place where sessions end, whatever asked for it: they are active and locked. Writes the
-/// rows, the counters, the log entries and the events; gives the sessions as they are now.
-///
-/// `tally` is what the change counts besides: counters are moved once in a transaction, and before
-/// the log's head is locked.
-pub(super) async fn end_all<C: ConnectionTrait>(
-    db: &C,
-    ending: Vec<(Session, EndReason)>,
-    at: Timestamp,
-    actor: &Actor,
-    note: Option<&str>,
-    mut tally: Tally,
-) -> Result<(Vec<Session>, Option<Publication>), PortError> {
-    for (session, reason) in &ending {
-        tally.end(session, *reason);
-    }
-    counters::apply(db, tally).await?;
-    if ending.is_empty() {
-        return Ok((Vec::new(), None));
-    }
-    let before = log::reserve(db, ending.len().div_ceil(PUBLICATION_SERIALS_MAX)).await?;
-    let (mut ended, mut told) = (
-        Vec::with_capacity(ending.len()),
-        Vec::with_capacity(ending.len()),
-    );
-    for (place, (session, reason)) in ending.into_iter().enumerate() {
-        let seq = Seq(before.seq.0 + 1 + (place / PUBLICATION_SERIALS_MAX) as u64);
-        let moved = session
-            .end(at, reason, note.map(ToOwned::to_owned), actor.clone(), seq)
-            .map_err(|_| PortError::fatal("end sessions", "chosen as active, but ended"))?;
-        ended.push(moved.session);
-        told.push(moved.event);
-    }
-    for (ending, ids) in by_ending(&ended) {
-        sessions::store_ending(db, &ids, ending).await?;
-    }
-    events::append(db, &told).await?;
-    let entries = ended
-        .chunks(PUBLICATION_SERIALS_MAX)
-        .map(|ended| LogEntry::Ended(ended.iter().map(|session| session.serial).collect()));
-    let fresh = log::append(db, before, entries.collect()).await?;
-    Ok((ended, Some(fresh)))
-}
-
-/// Groups sessions that ended in exactly the same way, to be written by one statement.
-fn by_ending(ended: &[Session]) -> Vec<(Ending, Vec<SessionId>)> {
-    let mut groups: HashMap<(EndReason, Seq), (Ending, Vec<SessionId>)> = HashMap::new();
-    for session in ended {
-        if let Status::Ended(ending) = session.status {
-            let group = groups
-                .entry((ending.reason, ending.seq))
-                .or_insert_with(|| (ending, Vec::new()));
-            group.1.push(session.id);
-        }
-    }
-    groups.into_values().collect()
 }

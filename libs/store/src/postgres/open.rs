@@ -6,7 +6,7 @@ use sea_orm::{DatabaseConnection, DbErr};
 use session_domain::port::{Clock, Entropy};
 use session_migrations::{SchemaError, SchemaState};
 
-use super::{PostgresOptions, PostgresStore, PostgresUrl, Shared};
+use super::{PostgresOptions, PostgresStore, PostgresUrl};
 use crate::dialect::{self, PostgresRefusal};
 use crate::log;
 use crate::open::OpenError;
@@ -39,11 +39,7 @@ impl PostgresStore {
             let _ = db.close().await;
             return Err(error);
         }
-        Ok(Self {
-            db,
-            clock: Shared(clock),
-            entropy: Shared(entropy),
-        })
+        Ok(Self::new(db, clock, entropy))
     }
 
     /// Brings the schema to where this binary needs it; all steps or none. May be called by many
@@ -72,6 +68,11 @@ async fn prepare(db: &DatabaseConnection, entropy: &dyn Entropy) -> Result<(), O
     match session_migrations::inspect(db).await.map_err(unusable)? {
         SchemaState::Empty | SchemaState::Behind => return Err(OpenError::Unmigrated),
         SchemaState::Ours => {}
+    }
+    if !dialect::postgres_syncs(db).await.map_err(refused)? {
+        tracing::warn!(
+            "the server runs with fsync=off: a crash of its machine loses answered changes"
+        );
     }
     log::found(db, entropy).await.map_err(OpenError::Founding)
 }

@@ -78,6 +78,14 @@ impl PostgresUrl {
         self.0.clone().application_name("session-service").options([
             // What the locks and the retries were thought out for, whatever a server's default is.
             ("default_transaction_isolation", "read committed".to_owned()),
+            // Each statement of ours finds its rows by an index. A plan that was made while a
+            // table was small, and reads all of it, must not be kept when it has grown.
+            ("enable_seqscan", "off".to_owned()),
+            ("enable_hashjoin", "off".to_owned()),
+            ("enable_mergejoin", "off".to_owned()),
+            // Compiling a plan takes longer than any statement of ours, and where all of a small
+            // table is read all the same, that it was to be avoided makes it look worth it.
+            ("jit", "off".to_owned()),
             ("statement_timeout", millis(options.statement_timeout)),
             ("lock_timeout", millis(options.lock_timeout)),
             (

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sea_orm::{Database, DatabaseConnection};
+use session_domain::contract::outbox::Trail;
 use session_domain::contract::sample;
 use session_domain::contract::store::Pair;
 use session_domain::event::Actor;
@@ -71,6 +72,11 @@ pub fn directory() -> (tempfile::TempDir, PathBuf) {
 
 /// A store for one case of a contract.
 pub async fn pair() -> Pair {
+    let store = fresh().await;
+    (store.clone(), store)
+}
+
+async fn fresh() -> Arc<SqliteStore> {
     let (directory, path) = directory();
     let store = open(&path).await;
     // Goes away with the test's runtime.
@@ -78,6 +84,12 @@ pub async fn pair() -> Pair {
         let _held = directory;
         std::future::pending::<()>().await;
     });
+    store
+}
+
+/// A store for one case of the outbox's contract.
+pub async fn trail() -> Trail {
+    let store = fresh().await;
     (store.clone(), store)
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use session_domain::contract::outbox::Trail;
 use session_domain::contract::store::Pair;
 use session_store::{OpenError, PostgresOptions, PostgresStore, PostgresUrl};
 use session_testkit::servers::{Database, Postgres};
@@ -50,6 +51,17 @@ pub async fn open(database: &Database<'_>) -> Arc<PostgresStore> {
 
 /// A store for one case of a contract.
 pub async fn pair() -> Pair {
+    let store = fresh().await;
+    (store.clone(), store)
+}
+
+/// A store for one case of the outbox's contract.
+pub async fn trail() -> Trail {
+    let store = fresh().await;
+    (store.clone(), store)
+}
+
+async fn fresh() -> Arc<PostgresStore> {
     let database = database();
     let store = open(&database).await;
     // Goes away with the test's runtime.
@@ -57,5 +69,5 @@ pub async fn pair() -> Pair {
         let _held = database;
         std::future::pending::<()>().await;
     });
-    (store.clone(), store)
+    store
 }

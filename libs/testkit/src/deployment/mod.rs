@@ -56,8 +56,12 @@ impl Deployment {
     }
 
     fn prepare_with(redis: bool) -> Self {
-        let (postgres, nats) = (Postgres::start(), Nats::start());
         let redis = redis.then(Redis::start);
+        Self::over(Postgres::start(), Nats::start(), redis)
+    }
+
+    /// Over these servers, which are fresh; migrates the database.
+    pub fn over(postgres: Postgres, nats: Nats, redis: Option<Redis>) -> Self {
         let folder = folder::fresh("deployment");
         let mut settings = settings(&postgres.url("postgres"), &nats.url(), folder.path());
         if let Some(redis) = &redis {
@@ -112,6 +116,7 @@ pub fn settings(database: &str, nats: &str, folder: &Path) -> Settings {
         ("SESSION_BOOTSTRAP_KEY", SERVICE_KEY),
         ("SESSION_API__LISTEN", "127.0.0.1:0"),
         ("SESSION_VALIDATOR__LISTEN", "127.0.0.1:0"),
+        ("SESSION_GRPC__LISTEN", "127.0.0.1:0"),
         ("SESSION_PRIVATE__LISTEN", "127.0.0.1:0"),
         ("SESSION_LOG__FORMAT", "json"),
         ("SESSION_REAPER__TICK", "100ms"),

@@ -19,7 +19,7 @@ use std::time::Duration;
 use session_domain::contract::sample;
 use session_domain::ids::{LogEpoch, Seq, Serial};
 use session_domain::revocation::{
-    FenceId, Fences, GrantReply, Guards, Head, LogEntry, Publication, Snapshot,
+    FenceId, Fences, GrantReply, Guards, Head, Holders, LogEntry, Publication, Snapshot,
 };
 use session_domain::time::BootInstant;
 use session_domain::usecase::validate::{Begun, Judged, Local};
@@ -32,7 +32,11 @@ use super::Model;
 /// How long leases are.
 pub const LEASE: Duration = Duration::from_secs(4);
 
-const EPOCH: LogEpoch = LogEpoch(1);
+/// The epoch there is in the beginning.
+const FIRST: LogEpoch = LogEpoch(1);
+
+/// The one after a failover.
+const SECOND: LogEpoch = LogEpoch(2);
 
 /// What every clock shows in the beginning.
 const START_OF_TIME: BootInstant = BootInstant(1_000_000_000_000);
@@ -48,6 +52,8 @@ pub struct SmallWorld<G> {
     pub ends: usize,
     /// How many processes die, at most one.
     pub crashes: usize,
+    /// How often the database is handed over, at most once. What comes after begins a new epoch.
+    pub failovers: usize,
     /// Whether the second validator's renewals are heard. The first one's never are.
     pub renewals: bool,
     /// How many decisions are held up between their steps, at most one. Others are made at once,
@@ -66,6 +72,9 @@ pub enum Action {
     Join,
     /// The first API dies.
     Crash,
+    /// Another server becomes the database. It has as many entries, and lacks the leases of the
+    /// validators from that one on.
+    FailOver(usize, usize),
     /// The authority grants what that validator asked for; without the head's lock, it has only
     /// read the head so far.
     Grant(usize),
@@ -80,9 +89,9 @@ pub enum Action {
     /// That validator fetches what it misses.
     Fetch(usize),
     /// It hears of the entry of that number.
-    Hear(usize, u64),
+    Hear(usize, Head),
     /// Its acknowledgement of everything up to that number is heard.
-    Acknowledge(usize, u64),
+    Acknowledge(usize, Head),
     /// An end is committed, by the first API or, where that is dead, the second.
     Commit(usize),
     /// The same is asked of the second API again, which waits for it from now on.
@@ -106,6 +115,8 @@ enum Progress {
     Committed,
     Waiting(FenceId),
     Answered,
+    /// What was committed may be lost, so nobody is told anything.
+    Unconfirmed,
 }
 
 #[derive(Debug, Clone)]
@@ -120,13 +131,21 @@ enum Decision<G> {
 #[derive(Debug, Clone)]
 pub struct State<G> {
     now: BootInstant,
+    epoch: LogEpoch,
+    settled: bool,
     entries: Vec<LogEntry>,
+    /// Those of the first epoch, when there is a second.
+    before: Vec<LogEntry>,
+    /// Which ends are lost.
+    lost: [bool; 2],
+    /// In which epoch each end was committed.
+    committed_in: [LogEpoch; 2],
     leases: BTreeMap<usize, people::Row>,
     people: Vec<Kept<Person<G>>>,
     /// What each validator asked for and was not answered yet.
     asked: [people::Asked; 2],
-    heard: BTreeSet<(usize, u64)>,
-    acknowledged: BTreeSet<(usize, u64)>,
+    heard: BTreeSet<(usize, LogEpoch, Seq)>,
+    acknowledged: BTreeSet<(usize, LogEpoch, Seq)>,
     apis: [Kept<Fences<G>>; 2],
     /// By end, by API.
     ends: [[Progress; 2]; 2],
@@ -172,6 +191,14 @@ impl<T> std::ops::Deref for Kept<T> {
 impl<G: Guards> Hash for State<G> {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         self.now.hash(hasher);
+        (
+            self.epoch,
+            self.settled,
+            &self.before,
+            self.lost,
+            self.committed_in,
+        )
+            .hash(hasher);
         self.entries.hash(hasher);
         self.leases.hash(hasher);
         for person in &self.people {
@@ -197,17 +224,32 @@ impl<G: Guards> Hash for State<G> {
 impl<G: Guards> State<G> {
     fn head(&self) -> Head {
         Head {
-            epoch: EPOCH,
+            epoch: self.epoch,
             seq: Seq(self.entries.len() as u64),
         }
     }
 
-    fn publication(&self, after: u64, limit: usize) -> Publication {
-        let entries = self.entries.iter().skip(place(after)).take(limit);
+    fn publication(&self, after: Head, limit: usize) -> Publication {
+        let Head { epoch, seq } = after;
+        let history = if epoch == self.epoch {
+            &self.entries
+        } else {
+            &self.before
+        };
+        let entries = history.iter().skip(place(seq.0)).take(limit);
         Publication {
-            epoch: EPOCH,
-            after: Seq(after),
+            epoch,
+            after: seq,
             entries: entries.cloned().collect(),
+        }
+    }
+
+    fn holders(&self) -> Holders {
+        Holders {
+            head: self.head(),
+            settled: self.settled,
+            longest: LEASE,
+            leases: self.leases.values().map(|row| row.lease.clone()).collect(),
         }
     }
 
@@ -219,8 +261,11 @@ impl<G: Guards> State<G> {
         Snapshot {
             head: self.head(),
             keys: vec![people::key()],
+            skipped: Vec::new(),
             floors: floors.collect(),
             lists: Vec::new(),
+            after: None,
+            more: None,
         }
     }
 
@@ -268,6 +313,11 @@ impl<G: Guards> Model for SmallWorld<G> {
     fn initial(&self) -> State<G> {
         let mut state = State {
             now: START_OF_TIME,
+            epoch: FIRST,
+            settled: true,
+            before: Vec::new(),
+            lost: [false; 2],
+            committed_in: [FIRST; 2],
             entries: Vec::new(),
             leases: BTreeMap::new(),
             people: Vec::new(),
@@ -313,20 +363,26 @@ impl<G: Guards> Model for SmallWorld<G> {
             for end in 0..2 {
                 let accepts =
                     || matches!(decide::<G>(&person.state, state.now, end), Local::Accept(_));
-                if state.answered(end) && accepts() {
+                if state.answered(end) && !state.lost[end] && accepts() {
                     return Some(format!("I1: validator {number} accepts end {end}"));
                 }
-                let applied = person.state.applied();
-                let included = state.seq(end).is_some_and(|seq| seq <= applied);
+                let Some(applied) = person.follower.applied() else {
+                    continue;
+                };
+                let seq = state.seq(end).filter(|_| applied.epoch == state.epoch);
+                let included = seq.is_some_and(|seq| seq <= applied.seq);
                 let visible = person.knows(end);
                 if included && !visible {
                     return Some(format!(
-                        "I3: validator {number} has applied {applied} without end {end}"
+                        "I3: validator {number} has applied {} without end {end}",
+                        applied.seq
                     ));
                 }
             }
             let deadline = person.state.deadline();
-            let grant = person.grants.iter().find(|(end, _)| *end == deadline);
+            // The newest: one of another epoch may have been asked for at the same moment.
+            let mut grants = person.grants.iter().rev();
+            let grant = grants.find(|(end, _)| *end == deadline);
             match grant {
                 _ if deadline <= state.now => {}
                 Some((_, head)) if person.state.applied() >= *head => {}

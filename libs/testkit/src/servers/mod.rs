@@ -17,9 +17,19 @@ mod postgres;
 pub(crate) mod process;
 mod redis;
 
+use std::path::PathBuf;
+
 pub use nats::Nats;
 pub use postgres::{Database, Postgres};
 pub use redis::Redis;
+
+/// Where a server's own tool is, `psql` say.
+///
+/// # Panics
+/// Where it isn't installed.
+pub fn installed(tool: &str) -> PathBuf {
+    process::program(tool, &postgres::newest_bin())
+}
 
 /// What every kind of server can be made to do, by its name in front of a value with a `process`.
 macro_rules! controls {

@@ -1,4 +1,5 @@
 use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,16 +8,19 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tempfile::TempDir;
 
-use super::process::{Process, User, command, free_port, program};
+use super::process::{Process, START_WITHIN, User, command, free_port, program, within};
 use super::{controls, folder};
 
-/// A PostgreSQL server of a test's own. It never waits for the disk: what a killed server process
-/// had committed is kept by the system all the same, and the machine isn't part of any test.
+/// A PostgreSQL server of a test's own. It never waits for the disk, except where asked to
+/// ([`Self::durable`]): what a killed server process had committed is kept by the system all the
+/// same, and the machine isn't part of any test.
 #[derive(Debug)]
 pub struct Postgres {
     process: Process,
     port: u16,
     psql: PathBuf,
+    /// Whether a commit waits for the disk.
+    durable: bool,
     /// The templates made so far.
     templates: Mutex<Vec<String>>,
     databases: AtomicU64,
@@ -29,6 +33,15 @@ impl Postgres {
     /// A fresh one. Takes more than a second: where tests don't hurt it they use
     /// [`Self::shared`].
     pub fn start() -> Self {
+        Self::new(false)
+    }
+
+    /// A fresh one that waits for the disk at each commit, as one in service does: to measure by.
+    pub fn durable() -> Self {
+        Self::new(true)
+    }
+
+    fn new(durable: bool) -> Self {
         let folder = folder::fresh("postgres");
         // PostgreSQL refuses to run as root.
         let user = User::unless_ordinary(&["postgres", "nobody"]);
@@ -43,6 +56,7 @@ impl Postgres {
             process: Process::new(program("postgres", &bin), user, "QUIT", log),
             port: free_port(),
             psql: program("psql", &bin),
+            durable,
             templates: Mutex::default(),
             databases: AtomicU64::new(0),
             folder,
@@ -92,6 +106,11 @@ impl Postgres {
         Database { server: self, name }
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
     /// Runs a statement as the administrator.
     fn execute(&self, statement: &str) {
         let output = Command::new(&self.psql)
@@ -106,6 +125,10 @@ impl Postgres {
 
     fn run(&mut self) {
         let data = data(self.folder.path());
+        // Those a killed one left notice in their own time, and until they have, no other may use
+        // what they share.
+        let alone = within(START_WITHIN, || !somebody_works_in(&data));
+        assert!(alone, "a server that was killed doesn't end");
         // What a killed one left; it belongs to nobody now.
         let _ = std::fs::remove_file(data.join("postmaster.pid"));
         let port = self.port.to_string();
@@ -113,8 +136,16 @@ impl Postgres {
         for setting in [
             "listen_addresses=127.0.0.1",
             "unix_socket_directories=",
-            "fsync=off",
-            "full_page_writes=off",
+            if self.durable {
+                "fsync=on"
+            } else {
+                "fsync=off"
+            },
+            if self.durable {
+                "full_page_writes=on"
+            } else {
+                "full_page_writes=off"
+            },
             "max_connections=200",
         ] {
             args.extend(["-c".into(), setting.into()]);
@@ -175,8 +206,17 @@ fn initialise(initdb: &Path, user: Option<User>, folder: &Path) {
     assert!(output.status.success(), "initdb: {said}");
 }
 
+/// Whether any process has this as its folder, as all of a PostgreSQL server's have.
+fn somebody_works_in(folder: &Path) -> bool {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten();
+    processes
+        .filter_map(Result::ok)
+        .filter_map(|process| std::fs::read_link(process.path().join("cwd")).ok())
+        .any(|works_in| works_in == folder)
+}
+
 /// Where Debian keeps the newest version's programs.
-fn newest_bin() -> Vec<PathBuf> {
+pub(super) fn newest_bin() -> Vec<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten();

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, getuid, kill_process};
 
 /// How long a server may take to answer for the first time.
-const START_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const START_WITHIN: Duration = Duration::from_secs(30);
 
 /// How often it is looked whether it does.
 const LOOK_EVERY: Duration = Duration::from_millis(5);

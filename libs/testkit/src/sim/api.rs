@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use session_domain::ids::Seq;
 use session_domain::port::{BusReply, BusRequest};
 use session_domain::revocation::{
-    Acknowledgement, FenceId, Fences, FencesAction, GrantReply, Guards, Publication,
+    Acknowledgement, FenceId, Fences, FencesAction, GrantReply, Guards, LogRun, Publication,
 };
 use session_domain::secret::Secret256;
 
@@ -16,6 +16,7 @@ use super::event::{Answer, ApiId, Call, Event, ValidatorId};
 use super::network::Faults;
 use super::world::World;
 use super::{MICRO, MILLI, Nanos};
+use session_domain::revocation::Head;
 
 /// An API process.
 #[derive(Debug)]
@@ -100,6 +101,15 @@ impl<G: Guards> World<G> {
         self.call(api, Operation::Change(change), Then::Fence(op));
     }
 
+    /// Has old entries deleted, by whoever is there.
+    pub fn prune(&mut self) {
+        let apis = self.live_apis();
+        if !apis.is_empty() {
+            let api = self.rng.pick(&apis);
+            self.call(api, Operation::Prune, Then::Forget);
+        }
+    }
+
     fn call(&mut self, api: ApiId, operation: Operation, then: Then) {
         let process = &mut self.apis[api];
         process.last_call += 1;
@@ -112,10 +122,17 @@ impl<G: Guards> World<G> {
     }
 
     pub fn on_start(&mut self, call: Call) {
+        if self.database_down_until > self.now {
+            self.stats.refused_by_database += 1;
+            return;
+        }
+        self.epoch_ambush(&call.operation);
         let slow = self.join_ambush(&call.operation);
+        let epochs = self.database.epochs();
         if let Some(work) = self.database.start::<G>(call) {
             self.hold(work, slow);
         }
+        self.stats.epochs += self.database.epochs() - epochs;
     }
 
     /// An operation takes its time between its start and its commit.
@@ -131,6 +148,12 @@ impl<G: Guards> World<G> {
     }
 
     pub fn on_commit(&mut self, work: &Work) {
+        if self.database.is_over(work) {
+            // The server it was on is gone, and nothing was committed.
+            self.stats.aborted += 1;
+            return;
+        }
+        let (epochs, pruned) = (self.database.epochs(), self.database.pruned());
         let Call { api, id, operation } = work.call.clone();
         let aborted = !self.apis[api].alive && self.rng.chance(500);
         if !aborted {
@@ -141,6 +164,12 @@ impl<G: Guards> World<G> {
                 format!("database, head {head}: {operation:?} -> {result:?}")
             });
             self.check_database();
+            self.check_released(&operation);
+            let begun = self.database.epochs() - epochs;
+            self.stats.epochs += begun;
+            if begun == 0 {
+                self.stats.pruned += (self.database.pruned() - pruned) as u64;
+            }
             self.crash_ambush(api, &operation);
             if !self.apis[api].alive {
                 self.stats.orphaned_commits += 1;
@@ -170,15 +199,20 @@ impl<G: Guards> World<G> {
                 self.serve(api, validator, id, reply);
             }
             (Some(Then::Fence(op)), Answer::Changed(outcome)) => self.fence(api, op, outcome),
-            (Some(Then::Wait(op, outcome)), Answer::Leases(leases)) => {
+            (Some(Then::Wait(op, outcome)), Answer::Leases(holders)) => {
                 let Some(through) = outcome.awaits else {
                     return;
                 };
                 let now = self.api_time(api);
-                self.note(|_| format!("api {api} waits for {through:?}: {leases:?}"));
+                self.note(|_| format!("api {api} waits for {through:?}: {holders:?}"));
+                self.stats.held += u64::from(!holders.settled);
                 let process = &mut self.apis[api];
-                let fence = process.fences.begin(now, through, leases);
-                let open = process.fences.take_if_open(fence);
+                let Some(fence) = process.fences.begin(now, through, holders) else {
+                    // Nothing is confirmed, and the client asks again.
+                    self.stats.unconfirmed += 1;
+                    return;
+                };
+                let open = process.fences.take_if_open(now, fence);
                 if let Some(fresh) = outcome.fresh.clone() {
                     self.publish(api, &fresh);
                 }
@@ -191,11 +225,30 @@ impl<G: Guards> World<G> {
                 }
                 self.poll_api(api, Because::Waited);
             }
-            (Some(Then::Publish), Answer::Entries(entries)) => {
-                self.stats.resent += 1;
-                self.publish(api, &entries);
-            }
+            (Some(Then::Publish), Answer::Entries(head, run)) => self.resend(api, head, run),
             _ => {}
+        }
+    }
+
+    fn resend(&mut self, api: ApiId, head: Head, run: LogRun) {
+        match run {
+            LogRun::Entries(entries) if entries.is_empty() => {}
+            LogRun::Entries(entries) => {
+                self.stats.resent += 1;
+                let publication = Publication {
+                    epoch: head.epoch,
+                    after: Seq(head.seq.0 - 1),
+                    entries,
+                };
+                self.publish(api, &publication);
+            }
+            LogRun::Pruned => {}
+            LogRun::Foreign { current } => {
+                for lost in self.apis[api].fences.on_epoch(current) {
+                    self.stats.unconfirmed += 1;
+                    self.apis[api].waiting.remove(&lost);
+                }
+            }
         }
     }
 
@@ -210,6 +263,8 @@ impl<G: Guards> World<G> {
             BusReply::Grant(GrantReply::Lagging { .. }) => self.stats.laggards += 1,
             BusReply::Grant(GrantReply::Rejoin { .. }) => self.stats.rejoins += 1,
             BusReply::Released => self.stats.released += 1,
+            BusReply::EntriesGone { .. } => self.stats.entries_gone += 1,
+            BusReply::Snapshot(part) if part.after.is_some() => self.stats.snapshot_parts += 1,
             _ => {}
         }
         let event = Event::Reply {
@@ -292,11 +347,15 @@ impl<G: Guards> World<G> {
                     }
                 }
                 FencesAction::Resend(head) => {
-                    self.call(api, Operation::Entry(head.seq), Then::Publish);
+                    self.call(api, Operation::Entry(head), Then::Publish);
                 }
                 FencesAction::Forget { instance, counter } => {
                     self.stats.forgotten += 1;
                     self.call(api, Operation::Forget(instance, counter), Then::Forget);
+                }
+                FencesAction::Settle(epoch) => {
+                    self.stats.settled += 1;
+                    self.call(api, Operation::Settle(epoch), Then::Forget);
                 }
             }
         }

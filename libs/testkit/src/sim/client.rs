@@ -1,7 +1,7 @@
 //! Clients: they have sessions started and ended, present tokens, and try again when nobody
 //! answers.
 
-use session_domain::ids::{Generation, Serial, TenantId};
+use session_domain::ids::{Generation, LogEpoch, Serial, TenantId};
 use session_domain::port::BusRequest;
 use session_domain::revocation::{CheckVerdict, Guards};
 use session_domain::token::{Claims, TokenKind};
@@ -64,6 +64,8 @@ pub(super) struct Probe<G> {
     pub token: usize,
     /// At which step its first byte arrived.
     pub begun: Option<u64>,
+    /// Which epoch its validator followed when it began to decide.
+    pub epoch: Option<LogEpoch>,
     /// For how long its thread is held up before it answers, at least.
     pub held_up: Nanos,
     stage: Stage<G>,
@@ -165,7 +167,8 @@ impl<G: Guards> World<G> {
                 tenant,
             });
         }
-        self.oracle.promise(self.step, &outcome.promise);
+        let counts = self.oracle.promise(self.step, &outcome.promise);
+        self.stats.lost_promises += u64::from(!counts);
         self.look_closely(&outcome.promise);
     }
 
@@ -220,6 +223,7 @@ impl<G: Guards> World<G> {
             validator,
             token,
             begun: None,
+            epoch: None,
             held_up,
             stage: Stage::Arriving,
         });
@@ -255,7 +259,9 @@ impl<G: Guards> World<G> {
         };
         let next = match stage {
             Stage::Arriving => {
-                self.validators[validator].deciding += 1;
+                let process = &mut self.validators[validator];
+                process.deciding += 1;
+                self.probes[probe].epoch = process.follower.applied().map(|head| head.epoch);
                 Stage::Begun(Begun::begin(&memory))
             }
             Stage::Begun(begun) => {
@@ -300,6 +306,8 @@ impl<G: Guards> World<G> {
             }
             Local::Deny(_) => {
                 self.stats.denied_locally += 1;
+                let session = self.tokens[self.probes[probe].token].session;
+                self.stats.lost_refused += u64::from(self.database.lost.contains(&session));
                 self.end_probe(probe);
             }
             Local::Blind => {

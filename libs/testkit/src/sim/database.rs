@@ -6,6 +6,7 @@
 //! hold it from their start until then. Rules about sessions are the domain's own.
 
 mod changes;
+mod history;
 mod leases;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -15,13 +16,15 @@ use session_domain::contract::sample;
 use session_domain::ids::{Generation, InstanceId, KeyId, LogEpoch, Seq, Serial, TenantId};
 use session_domain::port::{BusReply, BusRequest};
 use session_domain::revocation::{
-    Guards, Head, ListBits, LogEntry, PublicKey, Publication, Snapshot,
+    Guards, Head, ListBits, LogEntry, LogRun, PublicKey, Publication, SerialRange, Snapshot,
+    SnapshotMark,
 };
 use session_domain::session::Session;
 use session_domain::time::Timestamp;
 use session_domain::usecase::serve;
 
 pub use changes::Outcome;
+pub use history::Loss;
 pub use leases::Row;
 
 use super::event::{Answer, Call, SessionNumber};
@@ -34,7 +37,11 @@ pub enum Operation {
     /// Read every lease.
     Leases,
     /// Read one entry, to send it again.
-    Entry(Seq),
+    Entry(Head),
+    /// Note that every lease has run out that earlier epochs may have granted.
+    Settle(LogEpoch),
+    /// Delete entries nobody needs any more.
+    Prune,
     /// Delete a lease that was outlived.
     Forget(InstanceId, u64),
     /// Change something, on behalf of a client.
@@ -73,21 +80,43 @@ pub struct Work {
     head: Head,
     /// What else was read at the start.
     snapshot: Option<Snapshot>,
+    /// On which timeline.
+    timeline: u64,
 }
 
 /// The authority.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Database {
     /// Which history this is.
     pub epoch: LogEpoch,
-    /// Every entry; the first has the number 1.
+    /// Every entry there ever was in this history; the first has the number 1.
     pub entries: Vec<LogEntry>,
+    /// How many of them are no longer kept.
+    pruned: usize,
+    /// Where the log stood when it was pruned last.
+    prune_mark: usize,
+    /// Which server's history this is: counted up by every failover.
+    pub timeline: u64,
+    /// The one the epoch was begun on.
+    epoch_timeline: u64,
+    /// How many epochs there have been in all histories.
+    epochs: u64,
+    /// Whether every lease of earlier epochs is known to have run out.
+    pub settled: bool,
+    /// The longest lease ever granted.
+    longest: Duration,
+    /// Serials that were skipped when epochs began.
+    pub skipped: Vec<SerialRange>,
     /// Every session there ever was.
     pub sessions: Vec<Session>,
+    /// Those of them whose start is lost.
+    pub lost: BTreeSet<SessionNumber>,
+    /// Leases that were given up, with the counter of the holder's last request.
+    pub released: BTreeMap<InstanceId, u64>,
     /// The leases.
     pub leases: BTreeMap<InstanceId, Row>,
     /// The floors in force.
-    pub floors: Vec<(Option<TenantId>, Serial)>,
+    pub floors: BTreeMap<Option<TenantId>, Serial>,
     /// The length of leases to grant.
     pub lease: Duration,
     /// Serials that have ended by an entry of their own.
@@ -104,6 +133,9 @@ pub struct Database {
     locked: bool,
     queue: VecDeque<Work>,
 }
+
+/// At most this many entries are handed out at once: few, so that gaps take several.
+const ENTRIES_MAX: usize = 3;
 
 /// How many entries there are up to that number.
 pub(super) fn place(seq: Seq) -> usize {
@@ -148,9 +180,19 @@ impl Database {
         Self {
             epoch: LogEpoch(1),
             entries: Vec::new(),
+            pruned: 0,
+            prune_mark: 0,
+            timeline: 1,
+            epoch_timeline: 1,
+            epochs: 1,
+            settled: true,
+            longest: lease,
+            skipped: Vec::new(),
             sessions: Vec::new(),
+            lost: BTreeSet::new(),
+            released: BTreeMap::new(),
             leases: BTreeMap::new(),
-            floors: Vec::new(),
+            floors: BTreeMap::new(),
             lease,
             ended: BTreeSet::new(),
             floored: BTreeSet::new(),
@@ -202,16 +244,23 @@ impl Database {
     /// Starts on an operation. Gives back the work if it may go on to its commit; otherwise it
     /// waits for the head's lock.
     pub fn start<G: Guards>(&mut self, call: Call) -> Option<Work> {
+        // Whoever connects looks first whose history this is.
+        self.compare_history::<G>();
         let draws = matches!(
             call.operation,
             Operation::Change(Change::Start(_) | Change::StepUp(_))
         );
-        let snapshots = matches!(call.operation, Operation::Bus(BusRequest::Snapshot));
+        let mark = match &call.operation {
+            Operation::Bus(BusRequest::Snapshot) => Some(None),
+            Operation::Bus(BusRequest::SnapshotPart(mark)) => Some(Some(mark.clone())),
+            _ => None,
+        };
         let locks = Self::locks::<G>(&call.operation);
         let work = Work {
             serial: if draws { self.draw() } else { Serial(0) },
             head: self.head(),
-            snapshot: snapshots.then(|| self.snapshot()),
+            snapshot: mark.map(|mark| self.snapshot(mark.as_ref())),
+            timeline: self.timeline,
             call,
         };
         if locks && self.locked {
@@ -228,10 +277,21 @@ impl Database {
             Operation::Bus(ref request) => {
                 Answer::Bus(self.serve::<G>(work, request.clone(), wall))
             }
-            Operation::Leases => Answer::Leases(self.all_leases()),
-            Operation::Entry(seq) => Answer::Entries(self.publication(Seq(seq.0 - 1), 1)),
+            Operation::Leases => Answer::Leases(self.holders()),
+            Operation::Entry(head) => {
+                let after = Seq(head.seq.0.saturating_sub(1));
+                Answer::Entries(head, self.run::<G>(Head { seq: after, ..head }, 1))
+            }
             Operation::Forget(instance, counter) => {
-                self.release::<G>(instance, counter);
+                self.forget::<G>(instance, counter);
+                Answer::Done
+            }
+            Operation::Settle(epoch) => {
+                self.settled |= self.epoch == epoch;
+                Answer::Done
+            }
+            Operation::Prune => {
+                self.prune();
                 Answer::Done
             }
             Operation::Change(ref change) => {
@@ -257,28 +317,44 @@ impl Database {
                 .grant::<G>(&request, work.head, wall)
                 .map_or(BusReply::Unavailable, BusReply::Grant),
             BusRequest::Release { instance, counter } => {
-                self.release::<G>(instance, counter);
+                self.release(instance, counter);
                 BusReply::Released
             }
-            BusRequest::Entries { epoch, .. } if epoch != self.epoch => BusReply::Unavailable,
-            BusRequest::Entries { after, .. } => BusReply::Entries(self.publication(after, 500)),
-            BusRequest::Snapshot => BusReply::Snapshot(self.finished_snapshot::<G>(work)),
+            BusRequest::Entries { epoch, after } => {
+                match self.run::<G>(Head { epoch, seq: after }, ENTRIES_MAX) {
+                    LogRun::Entries(entries) => BusReply::Entries(Publication {
+                        epoch,
+                        after,
+                        entries,
+                    }),
+                    LogRun::Pruned | LogRun::Foreign { .. } => BusReply::EntriesGone { epoch },
+                }
+            }
+            BusRequest::Snapshot => BusReply::Snapshot(self.finished_snapshot::<G>(work, None)),
+            BusRequest::SnapshotPart(mark) => {
+                BusReply::Snapshot(self.finished_snapshot::<G>(work, Some(&mark)))
+            }
             BusRequest::List(list) => BusReply::List(self.list_bits(list)),
             // Nobody here is idle.
             BusRequest::Activity(_) => BusReply::ActivityKept,
             BusRequest::Check(query) => {
-                let session = self
+                let number = self
                     .sessions
                     .iter()
-                    .find(|session| session.id == query.session);
-                BusReply::Check(serve::judge(&query, &self.snapshot(), session, wall, wall))
+                    .position(|session| session.id == query.session);
+                let session = number
+                    .filter(|number| !self.lost.contains(number))
+                    .map(|number| &self.sessions[number])
+                    .filter(|session| !self.covered(&session.tenant, session.serial));
+                let known = self.has_key(&query.key);
+                BusReply::Check(serve::judge(&query, known, session, wall, wall))
             }
         }
     }
 
     /// The head is read when the operation starts and the rest when it ends.
-    fn finished_snapshot<G: Guards>(&self, work: &Work) -> Snapshot {
-        let late = self.snapshot();
+    fn finished_snapshot<G: Guards>(&self, work: &Work, mark: Option<&SnapshotMark>) -> Snapshot {
+        let late = self.snapshot(mark);
         match &work.snapshot {
             Some(early) if G::STAMP_BEFORE_DATA => Snapshot {
                 head: early.head,
@@ -297,9 +373,12 @@ impl Database {
         match operation {
             Operation::Bus(BusRequest::Grant(_)) => G::HEAD_LOCKED_AT_GRANT,
             Operation::Change(change) => !matches!(change, Change::Start(_)),
-            Operation::Bus(_) | Operation::Leases | Operation::Entry(_) | Operation::Forget(..) => {
-                false
-            }
+            Operation::Bus(_)
+            | Operation::Leases
+            | Operation::Entry(_)
+            | Operation::Forget(..)
+            | Operation::Settle(_)
+            | Operation::Prune => false,
         }
     }
 
@@ -308,13 +387,37 @@ impl Database {
         Serial(self.last_serial)
     }
 
-    fn snapshot(&self) -> Snapshot {
+    /// In parts so small that there is more than one.
+    fn snapshot(&self, mark: Option<&SnapshotMark>) -> Snapshot {
+        let mut reached = mark.cloned().unwrap_or(SnapshotMark {
+            floor: None,
+            list: None,
+        });
+        let after = |tenant: &&Option<TenantId>| reached.floor.as_ref() < Some(*tenant);
+        let tenant = self.floors.keys().find(after).cloned();
+        let floors: Vec<_> = tenant
+            .into_iter()
+            .map(|of| (of.clone(), self.floors[&of]))
+            .collect();
         let mut lists: Vec<u64> = self.ended.iter().map(|serial| serial.place().0).collect();
         lists.dedup();
+        lists.retain(|&list| reached.list < Some(list));
+        if let Some((tenant, _)) = floors.last() {
+            reached.floor = Some(tenant.clone());
+        }
+        reached.list = lists.last().copied().or(reached.list);
+        let first = mark.is_none();
         Snapshot {
             head: self.head(),
-            keys: self.keys.clone(),
-            floors: self.floors.clone(),
+            keys: if first { self.keys.clone() } else { Vec::new() },
+            skipped: if first {
+                self.skipped.clone()
+            } else {
+                Vec::new()
+            },
+            after: mark.cloned(),
+            more: (!floors.is_empty()).then_some(reached),
+            floors,
             lists,
         }
     }

@@ -1,8 +1,8 @@
 //! What can happen at a moment of simulated time.
 
-use session_domain::ids::{Serial, TenantId};
+use session_domain::ids::{Seq, Serial, TenantId};
 use session_domain::port::{BusReply, BusRequest};
-use session_domain::revocation::{Acknowledgement, Lease, Publication};
+use session_domain::revocation::{Acknowledgement, Head, Holders, LogRun, Publication};
 
 use super::database::{Operation, Outcome, Work};
 use super::network::Faults;
@@ -97,9 +97,9 @@ pub enum Answer {
     /// To a change.
     Changed(Outcome),
     /// Every lease.
-    Leases(Vec<Lease>),
-    /// Entries to send again.
-    Entries(Publication),
+    Leases(Holders),
+    /// Entries to send again, the last of them that of this number.
+    Entries(Head, LogRun),
     /// It is done.
     Done,
 }
@@ -182,6 +182,19 @@ pub enum Fault {
     },
     /// Somebody presents a token.
     Onlooker,
+    /// That validator is cut off from the bus for longer than a lease.
+    CutOff(ValidatorId),
+    /// Another server receives a copy of the database; it may fall behind from then on.
+    Standby,
+    /// Another server becomes the database: the one with the copy, or one that has everything.
+    Failover {
+        /// Whether it has the copy only.
+        lossy: bool,
+        /// For how long nobody is the database.
+        outage: u64,
+    },
+    /// Old entries are deleted.
+    Prune,
 }
 
 /// A process, of either kind.
@@ -204,4 +217,8 @@ pub struct Promise {
     pub floor: Option<(TenantId, Serial)>,
     /// Whatever this key signed.
     pub key: Option<session_domain::ids::KeyId>,
+    /// The timeline it was committed on.
+    pub timeline: u64,
+    /// The number of the entry that makes it true.
+    pub seq: Seq,
 }

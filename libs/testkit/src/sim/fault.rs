@@ -66,6 +66,10 @@ impl<G: Guards> World<G> {
             Fault::Drift { of, error_ppm } => self.drift(of, error_ppm),
             Fault::Rollout(lease) => self.database.lease = lease,
             Fault::Onlooker => self.onlook(),
+            Fault::CutOff(holder) => self.cut_off(holder),
+            Fault::Standby => self.standby = Some(self.database.copy()),
+            Fault::Failover { lossy, outage } => self.fail_over(lossy, outage),
+            Fault::Prune => self.prune(),
         }
     }
 
@@ -255,6 +259,91 @@ impl<G: Guards> World<G> {
         );
         self.wish(Wish::End, 0);
         true
+    }
+
+    /// Another server becomes the database.
+    fn fail_over(&mut self, lossy: bool, outage: Nanos) {
+        let standby = self.standby.take().filter(|_| lossy);
+        let database = &self.database;
+        let (timeline, epoch, entries) =
+            (database.timeline, database.epoch, database.entries.clone());
+        let loss = self.database.fail_over(standby);
+        self.stats.failovers += 1;
+        self.stats.lossy_failovers += u64::from(loss.entries > 0 || loss.leases > 0);
+        self.stats.lost_entries += loss.entries;
+        self.stats.lost_leases += loss.leases;
+        self.stats.lost_sessions += loss.sessions.len() as u64;
+        self.stats.lost_promises += self.oracle.fail_over(timeline, epoch, &entries, &loss);
+        self.database_down_until = self.now + outage;
+        self.note(|_| format!("another server is the database: {loss:?}"));
+        for session in loss.sessions {
+            self.look_for(session);
+        }
+    }
+
+    /// Tokens of a session that is lost are presented everywhere, for a while.
+    fn look_for(&mut self, session: usize) {
+        let held = self
+            .tokens
+            .iter()
+            .position(|token| token.session == session);
+        if let Some(token) = held {
+            for validator in self.live_validators() {
+                for _ in 0..4 {
+                    let delay = self.rng.below(6 * SECOND);
+                    self.present(validator, token, delay, 0);
+                }
+            }
+        }
+    }
+
+    /// The database hands over to a server that lacks a lease granted just now; its holder hears
+    /// of nothing more; and something ends.
+    pub fn epoch_ambush(&mut self, operation: &Operation) {
+        let due = self.script.epoch_ambush.is_some_and(|at| self.now >= at);
+        let Operation::Bus(BusRequest::Grant(request)) = operation else {
+            return;
+        };
+        if self.healed || !due || self.database.leases.contains_key(&request.instance) {
+            return;
+        }
+        let is =
+            |&validator: &usize| self.validators[validator].follower.instance() == request.instance;
+        let Some(holder) = (0..self.validators.len()).find(is) else {
+            return;
+        };
+        self.script.epoch_ambush = None;
+        self.standby = Some(self.database.copy());
+        let span = self.rng.between(30 * MILLI, 300 * MILLI);
+        self.after(span, Event::Fault(Fault::CutOff(holder)));
+        let outage = self.rng.below(20 * MILLI);
+        let failover = Fault::Failover {
+            lossy: true,
+            outage,
+        };
+        self.after(span + MILLI, Event::Fault(failover));
+        for _ in 0..2 {
+            let delay = span + outage + self.rng.between(5 * MILLI, 500 * MILLI);
+            self.wish(Wish::End, delay);
+        }
+    }
+
+    fn cut_off(&mut self, holder: ValidatorId) {
+        let cut = self.network.cut(None, Some(holder), Faults::BUS);
+        let span = nanos(self.database.lease + 2 * PAUSE_ALLOWANCE) + SECOND;
+        self.after(span, Event::Fault(Fault::Mend(cut)));
+    }
+
+    /// A validator is asked to stop just after it has asked for its lease to be renewed.
+    pub fn drain_ambush(&mut self, validator: ValidatorId) {
+        let due = self.script.drain_ambush.is_some_and(|at| self.now >= at);
+        if self.healed || !due {
+            return;
+        }
+        self.script.drain_ambush = None;
+        self.stats.drained_asking += 1;
+        self.after(MICRO, Event::Fault(Fault::Draining(validator)));
+        self.after(MILLI, Event::Fault(Fault::StartValidator));
     }
 
     fn wish(&mut self, wish: Wish, delay: Nanos) {

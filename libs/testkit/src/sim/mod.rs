@@ -18,6 +18,7 @@
 //! | I5 | a refresh generation has one successor |
 //! | I6 | every change of state is exactly one event |
 //! | I7 | nothing is accepted from memory without a lease |
+//! | I8 | sessions whose start was lost are not accepted in the epoch after that |
 //! | L | once all is mended, everybody gets a lease and every answer is given |
 
 mod api;
@@ -30,7 +31,7 @@ pub mod mutants;
 mod network;
 mod oracle;
 mod reader;
-mod rng;
+pub mod rng;
 mod script;
 mod stats;
 mod validator;

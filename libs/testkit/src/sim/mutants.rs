@@ -57,6 +57,20 @@ mutants! {
     FloorsPassedOver: FLOORS_COMPARED_BY_WRITERS,
     /// A repeated end is answered at once.
     EarlierEndNotAwaited: EARLIER_END_AWAITED,
+    /// Answers are given in a new epoch as in any other.
+    AnswersNotHeld: ANSWERS_HELD_IN_NEW_EPOCH,
+    /// Entries, grants and renewals count in every epoch.
+    EpochIgnored: EPOCH_COMPARED,
+    /// Readers pass skipped serials over.
+    SkippedSerialsUnread: SKIPPED_SERIALS_READ,
+    /// A database that changed hands goes on as before.
+    SameHistory: NEW_HISTORY_NEW_EPOCH,
+    /// Serials go on where they are.
+    SerialsNotSkipped: SERIALS_SKIPPED,
+    /// What is left of the log is handed out for what was asked for.
+    PrunedUntold: PRUNED_TOLD,
+    /// A lease that was given up is granted if that was asked for before.
+    LateGrants: LATE_GRANTS_REFUSED,
     /// Leases are measured on the wall clock.
     WallClock: BOOT_CLOCK,
 }

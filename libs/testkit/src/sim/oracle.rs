@@ -1,30 +1,84 @@
 //! What must hold, and who finds out when it doesn't.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use session_domain::ids::{Generation, KeyId, Seq, Serial, TenantId};
-use session_domain::revocation::{Guards, LogEntry, Standing};
+use session_domain::ids::{Generation, KeyId, LogEpoch, Seq, Serial, TenantId};
+use session_domain::port::BusRequest;
+use session_domain::revocation::{Guards, Head, LogEntry, Standing};
 use session_domain::session::Status;
 use session_domain::usecase::validate::Local;
 
 use super::client::Wish;
-use super::database::{key_of, place};
+use super::database::{Loss, Operation, key_of, place};
 use super::event::{Promise, SessionNumber, ValidatorId};
 use super::world::World;
 
 /// Everything that was promised, with the step it was promised at.
 #[derive(Debug, Default)]
 pub(super) struct Oracle {
+    promises: Vec<(u64, Promise)>,
     sessions: BTreeMap<SessionNumber, u64>,
     serials: BTreeMap<Serial, u64>,
     floors: Vec<(TenantId, Serial, u64)>,
     keys: BTreeMap<KeyId, u64>,
+    /// Up to which timeline what comes after which entry was lost.
+    losses: Vec<(u64, Seq)>,
+    /// Every epoch's entries, as they were when it was the longest.
+    histories: BTreeMap<LogEpoch, Vec<LogEntry>>,
+    /// In which epoch the starts of sessions were lost.
+    lost: BTreeMap<SessionNumber, LogEpoch>,
+    /// Sessions that go on although somebody may have been told otherwise.
+    doubtful: BTreeSet<SessionNumber>,
     successors: BTreeMap<(SessionNumber, Generation), Generation>,
 }
 
 impl Oracle {
-    /// A client has been told so.
-    pub fn promise(&mut self, step: u64, promise: &Promise) {
+    /// A client has been told so. Gives whether that is worth anything: what a failover lost was
+    /// promised by a database that no longer knows.
+    pub fn promise(&mut self, step: u64, promise: &Promise) -> bool {
+        if self.is_lost(promise) {
+            return false;
+        }
+        self.promises.push((step, promise.clone()));
+        self.count_on(step, promise);
+        true
+    }
+
+    fn is_lost(&self, promise: &Promise) -> bool {
+        let lost = |&(timeline, through)| promise.timeline <= timeline && promise.seq > through;
+        self.losses.iter().any(lost)
+    }
+
+    /// Another server has become the database. Gives how many promises are lost with that.
+    pub fn fail_over(
+        &mut self,
+        timeline: u64,
+        epoch: LogEpoch,
+        entries: &[LogEntry],
+        loss: &Loss,
+    ) -> u64 {
+        let known = self.histories.entry(epoch).or_default();
+        if known.len() < entries.len() {
+            *known = entries.to_vec();
+        }
+        self.losses.push((timeline, loss.through));
+        self.lost
+            .extend(loss.sessions.iter().map(|&session| (session, epoch)));
+        self.doubtful.extend(&loss.doubtful);
+        let all = std::mem::take(&mut self.promises);
+        let before = all.len();
+        (self.sessions, self.serials) = (BTreeMap::new(), BTreeMap::new());
+        (self.floors, self.keys) = (Vec::new(), BTreeMap::new());
+        for (step, promise) in all {
+            if !self.is_lost(&promise) {
+                self.count_on(step, &promise);
+                self.promises.push((step, promise));
+            }
+        }
+        (before - self.promises.len()) as u64
+    }
+
+    fn count_on(&mut self, step: u64, promise: &Promise) {
         for &session in &promise.sessions {
             self.sessions.entry(session).or_insert(step);
         }
@@ -66,6 +120,7 @@ impl Oracle {
 impl<G: Guards> World<G> {
     /// I1: what is accepted was not over when its request began.
     pub fn check_accepted(&mut self, probe: usize, how: &str) {
+        let begun_of = probe;
         let probe = &self.probes[probe];
         let token = &self.tokens[probe.token];
         let begun = probe.begun.unwrap_or_default();
@@ -82,6 +137,35 @@ impl<G: Guards> World<G> {
                 over.unwrap_or_default(),
             );
             self.violate("I1", what);
+        }
+        self.check_known(begun_of);
+    }
+
+    /// I8: who follows the epoch after a loss accepts nothing of sessions that were lost.
+    fn check_known(&mut self, probe: usize) {
+        let probe = &self.probes[probe];
+        let session = self.tokens[probe.token].session;
+        let (lost, epoch) = (self.oracle.lost.get(&session), self.database.epoch);
+        let since = self.database.has_begun_epoch();
+        if since && lost.is_some_and(|lost| probe.epoch == Some(epoch) && *lost != epoch) {
+            let what = format!(
+                "validator {} accepted session {session}, which is lost, in epoch {epoch}",
+                probe.validator
+            );
+            self.violate("I8", what);
+        }
+    }
+
+    /// What was asked for before a lease was given up is not granted after it.
+    pub fn check_released(&mut self, operation: &Operation) {
+        let Operation::Bus(BusRequest::Grant(request)) = operation else {
+            return;
+        };
+        let given_up = self.database.released.get(&request.instance);
+        self.stats.late_grants += u64::from(given_up.is_some_and(|last| request.counter <= *last));
+        if self.database.is_resurrected(request.instance) {
+            let what = format!("{} holds a lease that it gave up before", request.instance);
+            self.violate("L", what);
         }
     }
 
@@ -107,7 +191,7 @@ impl<G: Guards> World<G> {
                 .rev()
                 .find(|(end, _)| *end == deadline);
             match grant {
-                Some((_, head)) if head.epoch == self.database.epoch && applied < head.seq => {
+                Some((_, head)) if applied < head.seq => {
                     let what = format!(
                         "validator {validator} answers under a grant of head {} with {applied} applied",
                         head.seq
@@ -121,6 +205,9 @@ impl<G: Guards> World<G> {
                 }
             }
         }
+        let Some(applied) = process.follower.applied() else {
+            return;
+        };
         if process.checked == Some(applied) {
             return;
         }
@@ -128,14 +215,28 @@ impl<G: Guards> World<G> {
         self.validators[validator].checked = Some(applied);
     }
 
-    fn check_applied(&mut self, validator: ValidatorId, applied: Seq) {
+    fn check_applied(
+        &mut self,
+        validator: ValidatorId,
+        Head {
+            epoch,
+            seq: applied,
+        }: Head,
+    ) {
         let count = place(applied);
-        if count > self.database.entries.len() {
+        let current = self.database.epoch == epoch && self.database.entries.len() >= count;
+        let history = if current {
+            &self.database.entries
+        } else {
+            let known = self.oracle.histories.get(&epoch);
+            known.unwrap_or(&self.database.entries)
+        };
+        if count > history.len() {
             let what = format!("validator {validator} has applied {applied}, which isn't there");
             return self.violate("I3", what);
         }
         let missing = (0..count).find(|&place| {
-            let entry = &self.database.entries[place];
+            let entry = &history[place];
             !self.is_visible(validator, entry)
         });
         if let Some(place) = missing {
@@ -169,7 +270,10 @@ impl<G: Guards> World<G> {
             let what = format!("{} moves, {} events", database.moves, database.events);
             return self.violate("I6", what);
         }
-        let active = |number: SessionNumber| database.sessions[number].status == Status::Active;
+        let active = |number: SessionNumber| {
+            let here = !database.lost.contains(&number);
+            here && database.sessions[number].status == Status::Active
+        };
         let lives_again = (0..database.sessions.len())
             .filter(|&number| active(number))
             .find(|&number| {
@@ -203,6 +307,7 @@ impl<G: Guards> World<G> {
     pub fn check_birth(&mut self, op: usize, session: SessionNumber, serial: Serial) {
         let tenant = &self.database.session(session).tenant;
         let stillborn = self.ops[op].wish == Wish::Start
+            && !self.database.lost.contains(&session)
             && self.database.covered(tenant, serial)
             && !self.database.floored.contains(&session);
         if stillborn {
@@ -240,6 +345,8 @@ impl<G: Guards> World<G> {
         let held = &self.tokens[token];
         let session = self.database.session(held.session);
         let lives = session.status == Status::Active
+            && !self.database.lost.contains(&held.session)
+            && !self.oracle.doubtful.contains(&held.session)
             && session.serial == held.serial
             && !self.database.covered(&held.tenant, held.serial)
             && self.database.has_key(&key_of(held.serial));
@@ -250,6 +357,9 @@ impl<G: Guards> World<G> {
         if accepted && over.is_some() {
             let what = format!("validator {validator} accepts token {token} in the end");
             self.violate("I1", what);
+        } else if accepted && self.database.lost.contains(&held.session) {
+            let what = format!("validator {validator} accepts token {token}, which is lost");
+            self.violate("I8", what);
         } else if lives && !accepted {
             let what = format!("validator {validator} says {local:?} of a session that lives");
             self.violate("L", what);

@@ -31,6 +31,10 @@ pub(super) struct Script {
     pub crash_ambush: bool,
     /// From then on, the next grant is ambushed.
     pub edge_ambush: Option<Nanos>,
+    /// From then on, the next first grant is lost in a failover.
+    pub epoch_ambush: Option<Nanos>,
+    /// From then on, the next validator that asks for a grant is asked to stop.
+    pub drain_ambush: Option<Nanos>,
     pub ops: Vec<(Nanos, Op)>,
     pub faults: Vec<(Nanos, Fault)>,
     /// When somebody presents some token.
@@ -59,13 +63,15 @@ impl Script {
         let patience = 2 * nanos(lease + PAUSE_ALLOWANCE) + 12 * SECOND;
         let mut script = Self {
             lease,
-            apis: 1 + rng.index(2),
+            apis: 1 + rng.index(3),
             validators: 1 + rng.index(3),
             worst_clocks: edge || rng.chance(100),
             forger: rng.chance(150),
             join_ambush: rng.chance(200),
             crash_ambush: rng.chance(120),
             edge_ambush: edge.then(|| rng.between(3, 5) * SECOND),
+            epoch_ambush: rng.chance(80).then(|| rng.between(2, 4) * SECOND),
+            drain_ambush: rng.chance(80).then(|| rng.between(1, 7) * SECOND),
             ops: Vec::new(),
             faults: Vec::new(),
             probes: Vec::new(),
@@ -76,6 +82,14 @@ impl Script {
         let quiet = edge || rng.chance(100);
         if !quiet {
             script.write_faults(rng);
+        }
+        if script.epoch_ambush.is_some() {
+            // Whose first grant it is.
+            let at = rng.between(4, 5) * SECOND;
+            script.faults.push((at, Fault::StartValidator));
+        }
+        if rng.chance(400) {
+            script.write_pruning(rng);
         }
         for _ in 0..rng.between(80, 200) {
             let at = rng.between(SECOND, script.over);
@@ -126,6 +140,9 @@ impl Script {
         }
         if rng.chance(150) {
             self.write_rollout(rng);
+        }
+        for _ in 0..rng.pick(&[0, 0, 0, 1, 1, 2]) {
+            self.write_failover(rng);
         }
         for _ in 0..rng.below(9) {
             let at = rng.between(100 * MILLI, self.heal);
@@ -209,6 +226,51 @@ impl Script {
             validator: rng.chance(800).then(|| rng.index(4)),
             links,
             until: at + rng.between(10 * MILLI, longest),
+        }
+    }
+
+    /// Another server becomes the database, which may have fallen behind; and things go on.
+    fn write_failover(&mut self, rng: &mut Rng) {
+        let at = rng.between(SECOND, self.heal);
+        let lossy = rng.chance(600);
+        if lossy {
+            let behind = rng.pick(&[5 * MILLI, 100 * MILLI, SECOND, 3 * SECOND]);
+            let since = at.saturating_sub(rng.below(behind));
+            self.faults.push((since, Fault::Standby));
+            for _ in 0..rng.between(1, 4) {
+                let wish = rng.pick(&[Wish::Start, Wish::End, Wish::StepUp, Wish::Floor]);
+                self.ops.push((rng.between(since, at), Op::new(wish)));
+            }
+        }
+        let outage = rng.pick(&[0, 10 * MILLI, 400 * MILLI, 2 * SECOND]);
+        self.faults.push((at, Fault::Failover { lossy, outage }));
+        for _ in 0..rng.between(1, 4) {
+            let later = at + outage + rng.below(SECOND);
+            let wish = rng.pick(&[Wish::Start, Wish::End, Wish::End, Wish::StepUp]);
+            self.ops.push((later, Op::new(wish)));
+        }
+    }
+
+    /// Old entries go often, and somebody misses them.
+    fn write_pruning(&mut self, rng: &mut Rng) {
+        for second in 1..=self.heal / SECOND {
+            let at = second * SECOND + rng.below(SECOND);
+            self.faults.push((at, Fault::Prune));
+        }
+        if rng.chance(500) {
+            let at = rng.between(2 * SECOND, 5 * SECOND);
+            let links = rng.pick(&[Faults::BUS, Faults::PUBLICATIONS]);
+            let cut = Fault::Cut {
+                api: None,
+                validator: Some(rng.index(3)),
+                links,
+                until: at + nanos(self.lease + PAUSE_ALLOWANCE) + rng.between(SECOND, 3 * SECOND),
+            };
+            self.faults.push((at, cut));
+            for _ in 0..4 {
+                let soon = at + rng.below(2 * SECOND);
+                self.ops.push((soon, Op::new(Wish::End)));
+            }
         }
     }
 

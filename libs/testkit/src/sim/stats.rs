@@ -81,4 +81,40 @@ stats! {
     unseen_pauses,
     /// Wall clocks set wrong.
     wall_steps,
+    /// Times another server became the database.
+    failovers,
+    /// Times that one lacked something.
+    lossy_failovers,
+    /// Entries that were lost with it.
+    lost_entries,
+    /// Leases whose newest grant was.
+    lost_leases,
+    /// Sessions whose start was.
+    lost_sessions,
+    /// Promises that were.
+    lost_promises,
+    /// Epochs begun.
+    epochs,
+    /// Answers held because leases of earlier epochs might run.
+    held,
+    /// Epochs found to be settled, by each process that did.
+    settled,
+    /// Answers not given because what they say may be lost.
+    unconfirmed,
+    /// Tokens of lost sessions refused.
+    lost_refused,
+    /// Operations cut short by a failover.
+    aborted,
+    /// Operations asked of no database.
+    refused_by_database,
+    /// Entries pruned.
+    pruned,
+    /// Followers told that what they ask for is gone.
+    entries_gone,
+    /// Snapshots' further parts.
+    snapshot_parts,
+    /// Drains while a grant was asked for.
+    drained_asking,
+    /// Requests of before that came after a lease was given up.
+    late_grants,
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use session_domain::ids::{InstanceId, Seq};
+use session_domain::ids::InstanceId;
 use session_domain::port::{BusReply, BusRequest};
 use session_domain::revocation::{
     Follower, FollowerAction, FollowerConfig, Grant, GrantReply, Guards, Head, Publication,
@@ -47,7 +47,7 @@ pub(super) struct Validator<G> {
     /// Every lease it was ever told of: its end on its own clock, and the head of its grant.
     pub leases: Vec<(BootInstant, Head)>,
     /// Up to where what it says it has applied was seen to be there.
-    pub checked: Option<Seq>,
+    pub checked: Option<Head>,
     /// Decisions that have begun and are not over.
     pub deciding: usize,
     wake: Nanos,
@@ -152,7 +152,8 @@ impl<G: Guards> World<G> {
         let follower = &mut self.validators[validator].follower;
         match reply {
             BusReply::Grant(reply) => follower.on_grant_reply(now, reply),
-            BusReply::Entries(entries) => follower.on_publication(now, entries),
+            BusReply::Entries(entries) => follower.on_entries(now, entries),
+            BusReply::EntriesGone { epoch } => follower.on_entries_gone(now, epoch),
             BusReply::Snapshot(snapshot) => follower.on_snapshot(now, &snapshot),
             BusReply::List(bits) => follower.on_list(now, &bits),
             BusReply::Released
@@ -201,9 +202,11 @@ impl<G: Guards> World<G> {
                         .asked
                         .insert(request.counter, now);
                     self.ask(validator, BusRequest::Grant(request), REQUEST_WITHIN, None);
+                    self.drain_ambush(validator);
                 }
-                FollowerAction::FetchSnapshot => {
-                    self.ask(validator, BusRequest::Snapshot, REQUEST_WITHIN, None);
+                FollowerAction::FetchSnapshot(mark) => {
+                    let request = mark.map_or(BusRequest::Snapshot, BusRequest::SnapshotPart);
+                    self.ask(validator, request, REQUEST_WITHIN, None);
                 }
                 FollowerAction::FetchList(list) => {
                     self.ask(validator, BusRequest::List(list), REQUEST_WITHIN, None);

@@ -29,6 +29,9 @@ pub(super) struct World<G> {
     pub script: Script,
     pub database: Database,
     pub database_clock: MachineClock,
+    /// A server that may fall behind.
+    pub standby: Option<Database>,
+    pub database_down_until: Nanos,
     pub network: Network,
     pub apis: Vec<Api<G>>,
     pub validators: Vec<Validator<G>>,
@@ -59,6 +62,8 @@ impl<G: Guards> World<G> {
             queued: 0,
             database: Database::new(script.lease),
             database_clock,
+            standby: None,
+            database_down_until: 0,
             network: Network::default(),
             apis: Vec::new(),
             validators: Vec::new(),

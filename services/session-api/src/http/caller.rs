@@ -117,14 +117,22 @@ async fn identify(app: &App, request: &Request) -> Result<Anybody, Problem> {
         }
         (Some(token), None) => judge(app, request, token, TokenKind::Access)
             .await
-            .map(|claims| user(claims, false)),
+            .map(|claims| user(in_use(app, claims), false)),
         (None, Some(token)) => {
             check_origin(app, request)?;
             judge(app, request, token, TokenKind::Session)
                 .await
-                .map(|claims| user(claims, true))
+                .map(|claims| user(in_use(app, claims), true))
         }
     }
+}
+
+/// Whoever calls with a session uses it, here as at a gateway. Refreshing in the background calls
+/// with none, and is no use.
+fn in_use(app: &App, claims: Claims) -> Claims {
+    let now = || app.ports.clock.wall();
+    app.activity.note(&claims.tenant, claims.session, now);
+    claims
 }
 
 fn user(claims: Claims, by_cookie: bool) -> Anybody {

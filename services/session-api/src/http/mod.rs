@@ -9,6 +9,7 @@ pub mod cookie;
 mod cursor;
 mod devices;
 mod docs;
+mod form;
 mod health;
 mod jwks;
 mod merged;
@@ -16,6 +17,7 @@ mod prefer;
 mod problem;
 mod requests;
 mod sessions;
+mod strict;
 mod tags;
 mod view;
 
@@ -64,6 +66,9 @@ fn service() -> OpenApiService<impl OpenApi, ()> {
     let description = format!(
         "Sessions for login systems: start one once a user has been authenticated, and end it so that no \
          validator anywhere accepts it from the moment the call returns.\n\n\
+         Requests are read strictly: fields and parameters that an operation doesn't know, or that are \
+         given twice, are refused and named. A field that may be left out may also be `null`, which \
+         means the same unless its description says otherwise.\n\n\
          Every error is `application/problem+json` (RFC 9457) with one of these codes:\n\n{}",
         codes::table()
     );

@@ -7,6 +7,7 @@ use std::time::Duration;
 use poem::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use poem::http::{HeaderName, HeaderValue, StatusCode};
 use poem::{IntoResponse, Response};
+use poem_openapi::error::{ParseParamError, ParsePathError};
 use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
 use poem_openapi::types::Type;
 use poem_openapi::{ApiResponse, Object};
@@ -61,6 +62,23 @@ pub struct Problem {
     limit: Option<Box<Budget>>,
 }
 
+/// No answer names more broken rules.
+const ERRORS_MAX: usize = 20;
+
+/// No field's name is told back longer.
+const FIELD_CHARS_MAX: usize = 100;
+
+/// Nor is what is wrong with it.
+const MESSAGE_CHARS_MAX: usize = 500;
+
+/// Cuts a text off.
+fn shorten(text: &mut String, chars_max: usize) {
+    if let Some((end, _)) = text.char_indices().nth(chars_max) {
+        text.truncate(end);
+        text.push('…');
+    }
+}
+
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         debug_assert!(codes::is_known(code), "{code} isn't in codes.rs");
@@ -77,20 +95,24 @@ impl Problem {
 
     /// 400: something in the request breaks a rule.
     pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
-        let error = FieldError {
+        Self::invalid_all(vec![FieldError {
             field: field.into(),
             message: message.into(),
-        };
-        let detail = format!("{}: {}", error.field, error.message);
-        Self {
-            errors: vec![error],
-            ..Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail)
-        }
+        }])
     }
 
-    /// 400: several things do.
-    pub fn invalid_all(errors: Vec<FieldError>) -> Self {
-        let detail = "The request breaks the rules named in `errors`.";
+    /// 400: several things may do. What was sent is told back in part: an answer isn't as long as
+    /// a request may be.
+    pub fn invalid_all(mut errors: Vec<FieldError>) -> Self {
+        errors.truncate(ERRORS_MAX);
+        for error in &mut errors {
+            shorten(&mut error.field, FIELD_CHARS_MAX);
+            shorten(&mut error.message, MESSAGE_CHARS_MAX);
+        }
+        let detail = match &errors[..] {
+            [only] => format!("{}: {}", only.field, only.message),
+            _ => "The request breaks the rules named in `errors`.".to_owned(),
+        };
         Self {
             errors,
             ..Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail)
@@ -99,6 +121,8 @@ impl Problem {
 
     /// 400: the body can't be read.
     pub fn malformed(detail: impl Into<String>) -> Self {
+        let mut detail = detail.into();
+        shorten(&mut detail, MESSAGE_CHARS_MAX);
         Self::new(StatusCode::BAD_REQUEST, "malformed_request", detail)
     }
 
@@ -302,11 +326,30 @@ impl From<Problem> for poem::Error {
 
 impl From<&poem::Error> for Problem {
     fn from(error: &poem::Error) -> Self {
-        match error.downcast_ref::<Carried>() {
-            Some(Carried(problem)) => problem.clone(),
-            None => Self::of_status(error.status()),
+        if let Some(Carried(problem)) = error.downcast_ref() {
+            problem.clone()
+        } else if let Some(ParseParamError { name, reason }) = error.downcast_ref() {
+            Self::invalid(*name, parameter_rule(reason))
+        } else if let Some(ParsePathError { name, reason }) = error.downcast_ref() {
+            Self::invalid(*name, parameter_rule(reason))
+        } else if error.is::<poem::error::ParsePathError>() {
+            Self::invalid("path", "must be percent-encoded UTF-8")
+        } else {
+            Self::of_status(error.status())
         }
     }
+}
+
+/// What is wrong with a parameter. The framework tells of it in words alone.
+fn parameter_rule(reason: &str) -> String {
+    let rule = reason.split_once("verification failed. ");
+    rule.map_or_else(
+        || "must be of the form the API document gives it".to_owned(),
+        |(_, rule)| {
+            let rule = rule.split(" (occurred").next().unwrap_or(rule);
+            format!("breaks the rule {rule}")
+        },
+    )
 }
 
 impl From<PortError> for Problem {

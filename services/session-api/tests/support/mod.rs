@@ -37,6 +37,7 @@ pub fn settings(database: &str, nats: &str, folder: &Path) -> Settings {
         text("SESSION_BOOTSTRAP_KEY", KEY),
         text("SESSION_API__LISTEN", "127.0.0.1:0"),
         text("SESSION_VALIDATOR__LISTEN", "127.0.0.1:0"),
+        text("SESSION_GRPC__LISTEN", "127.0.0.1:0"),
         text("SESSION_PRIVATE__LISTEN", "127.0.0.1:0"),
         text("SESSION_LOG__FORMAT", "json"),
         text("SESSION_REAPER__TICK", "100ms"),

@@ -24,6 +24,14 @@ pub async fn problem(request: RequestBuilder, expected: u16) -> String {
     body["code"].as_str().expect("a code").to_owned()
 }
 
+/// The same request with these parameters added to its query.
+pub fn with_query(request: RequestBuilder, pairs: &[(&str, &str)]) -> RequestBuilder {
+    let (client, request) = request.build_split();
+    let mut request = request.expect("a request");
+    request.url_mut().query_pairs_mut().extend_pairs(pairs);
+    RequestBuilder::from_parts(client, request)
+}
+
 impl Instance {
     /// A request by the service, below `/api/v1`.
     pub fn service(&self, method: Method, path: &str) -> RequestBuilder {
@@ -35,5 +43,10 @@ impl Instance {
     pub fn user(&self, token: &str, method: Method, path: &str) -> RequestBuilder {
         self.request(method, &format!("/api/v1{path}"))
             .bearer_auth(token)
+    }
+
+    /// A session as the service sees it, which is no use of it.
+    pub async fn shown(&self, id: &str) -> Value {
+        answer(self.service(Method::GET, &format!("/sessions/{id}")), 200).await
     }
 }

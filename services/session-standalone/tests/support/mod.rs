@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 pub mod api;
+pub mod operations;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -121,6 +122,15 @@ impl Instance {
             service_key: service_key.trim().to_owned(),
             http: Client::builder().build().expect("a client"),
         }
+    }
+
+    /// One with these settings, each named as in its section: `session__idle_timeout`.
+    pub fn start_set(data_dir: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::start_with(data_dir, |command| {
+            for (name, value) in settings {
+                command.env(format!("SESSION_{}", name.to_uppercase()), value);
+            }
+        })
     }
 
     /// What it has logged so far.

@@ -52,11 +52,14 @@ fn answers() -> Vec<Answer> {
         Some(BusReply::Snapshot(Snapshot {
             head: HEAD,
             keys: vec![key()],
+            skipped: vec![],
             floors: vec![
                 (None, Serial(3)),
                 (Some("acme".parse().unwrap()), Serial(4)),
             ],
             lists: vec![0, 9],
+            after: None,
+            more: None,
         })),
         Some(BusReply::List(ListBits {
             head: HEAD,
@@ -124,8 +127,11 @@ fn what_is_too_long_is_refused_on_both_sides() {
     let lists = Some(BusReply::Snapshot(Snapshot {
         head: HEAD,
         keys: vec![],
+        skipped: vec![],
         floors: vec![],
         lists: vec![NUMBER_MAX; 40_000],
+        after: None,
+        more: None,
     }));
     assert_eq!(encode_answer(lists), Err(Unusable::Oversized));
     let mut long = vec![VERSION; MESSAGE_BYTES_MAX];

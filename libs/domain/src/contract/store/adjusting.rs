@@ -142,14 +142,20 @@ pub async fn use_moves_forward_only((store, log): Pair) {
         id: session.id,
         first: at,
         last: at,
+        gap: Duration::ZERO,
     };
     let mut uses: Vec<Seen> = sessions
         .iter()
         .zip(1..)
-        .map(|(session, seconds)| seen(session, later(seconds % 50 + 1)))
+        .map(|(session, seconds)| seen(session, later(seconds % 50 + 6)))
         .collect();
     uses.push(seen(&sessions[0], later(1)));
     uses.push(seen(&sessions[1], later(60)));
+    uses.push(Seen {
+        last: later(900),
+        gap: Duration::from_secs(40),
+        ..seen(&sessions[3], later(6))
+    });
     uses.push(Seen {
         tenant: sample::tenant("other"),
         ..seen(&sessions[2], later(59))
@@ -172,7 +178,9 @@ pub async fn use_moves_forward_only((store, log): Pair) {
         let expected = match seconds {
             // Used before it had been idle for too long, and again within its allowance after that.
             2 => later(60),
-            _ => later(seconds % 50 + 1),
+            // Told late, and never left alone for long.
+            4 => later(900),
+            _ => later(seconds % 50 + 6),
         };
         assert_eq!(found.last_seen_at, expected);
         assert_eq!(found.version, session.version);
@@ -197,7 +205,7 @@ pub async fn use_moves_forward_only((store, log): Pair) {
         panic!("not granted")
     };
     // The store's own time may be before any of the samples'.
-    let earliest = later(61).min(grant.server_time);
+    let earliest = later(6 + 60 + 6).min(grant.server_time);
     assert_eq!(grant.reaped_through, earliest, "the earliest last use");
 }
 

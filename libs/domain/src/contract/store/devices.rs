@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Pair, changed, later, listed, sample, started};
 use crate::event::Actor;
@@ -68,6 +69,7 @@ pub async fn a_device_is_known_by_its_sign_ins((store, _): Pair) {
         id: session.id,
         first: later(seconds),
         last: later(seconds),
+        gap: Duration::ZERO,
     };
     let uses = vec![seen(&again, 90), seen(&first, 80)];
     store

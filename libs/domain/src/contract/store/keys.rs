@@ -3,6 +3,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use uuid::Uuid;
 
+use super::super::log::entries;
 use super::{Pair, later, sample};
 use crate::event::Actor;
 use crate::ids::{Seq, ServiceKeyId};
@@ -70,11 +71,11 @@ pub async fn a_signing_key_is_kept_and_announced_once((store, log): Pair) {
     assert!(!store.apply(add(&second, true)).await.unwrap().changed);
     assert!(store.apply(add(&second, false)).await.unwrap().changed);
     assert_eq!(
-        log.entries(Seq(0), 10).await.unwrap(),
+        entries(&*log, Seq(0), 10).await,
         [entry, LogEntry::KeyAdded(second.public.clone())]
     );
     assert_eq!(store.signing_keys().await.unwrap(), [key, second]);
-    let snapshot = log.snapshot().await.unwrap();
+    let snapshot = log.snapshot(None).await.unwrap();
     assert_eq!((snapshot.head.seq, snapshot.keys.len()), (Seq(2), 2));
 }
 
@@ -169,7 +170,7 @@ pub async fn a_retired_key_is_announced_once_and_gone_from_snapshots((store, log
     let keys = store.signing_keys().await.unwrap();
     assert_eq!(keys[0].retired_at, Some(later(60)));
     assert_eq!(keys[1].retired_at, None);
-    let snapshot = log.snapshot().await.unwrap();
+    let snapshot = log.snapshot(None).await.unwrap();
     let kids: Vec<_> = snapshot.keys.iter().map(|key| key.kid.as_str()).collect();
     assert_eq!((kids, snapshot.head.seq), (vec!["two"], Seq(3)));
 }

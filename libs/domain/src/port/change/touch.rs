@@ -1,10 +1,11 @@
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{InstanceId, SessionId, TenantId};
 use crate::time::Timestamp;
 
-/// One session was used, perhaps more than once, between two moments less than its idle allowance
-/// apart.
+/// One session was used, perhaps more than once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// Whose.
@@ -15,11 +16,15 @@ pub struct Seen {
     pub first: Timestamp,
     /// When last.
     pub last: Timestamp,
+    /// No two uses in between that follow each other are further apart.
+    pub gap: Duration,
 }
 
 impl Seen {
-    /// Takes in another use of the same session.
-    pub fn and(&mut self, first: Timestamp, last: Timestamp) {
+    /// Takes in other uses of the same session.
+    pub fn and(&mut self, first: Timestamp, last: Timestamp, gap: Duration) {
+        let between = first.since(self.last).max(self.first.since(last));
+        self.gap = self.gap.max(gap).max(between);
         self.first = first.min(self.first);
         self.last = last.max(self.last);
     }

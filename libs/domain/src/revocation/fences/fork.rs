@@ -10,11 +10,14 @@ impl<G> Hash for Fences<G> {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         self.last.hash(hasher);
         for (id, wait) in &self.waits {
-            (id, wait.through, wait.resend_at).hash(hasher);
+            (id, wait.through, wait.held_until, wait.resend_at).hash(hasher);
             for (lease, over) in &wait.leases {
                 hash_lease(lease, hasher);
                 over.hash(hasher);
             }
+        }
+        for (epoch, hold) in &self.holds {
+            (epoch, hold.until, hold.told).hash(hasher);
         }
         for (instance, sighting) in &self.sightings {
             (instance, sighting.counter, sighting.since, sighting.over).hash(hasher);

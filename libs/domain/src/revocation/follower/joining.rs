@@ -6,39 +6,68 @@ use crate::revocation::{Guards, Head, ListBits, Snapshot};
 use crate::time::BootInstant;
 
 impl<G: Guards> Follower<G> {
-    /// Where to start.
-    pub fn on_snapshot(&mut self, now: BootInstant, snapshot: &Snapshot) {
-        if let Phase::Joining {
-            snapshot: started @ None,
+    /// Where to start, or the next part of it.
+    pub fn on_snapshot(&mut self, now: BootInstant, part: &Snapshot) {
+        let Phase::Joining {
+            snapshot,
+            more,
             lists,
             ..
         } = &mut self.phase
-        {
-            *started = Some(snapshot.head);
-            lists.clone_from(&snapshot.lists);
-            self.state.adopt(snapshot);
-            self.join_at = now;
-            self.finish_joining(now);
+        else {
+            return;
+        };
+        match *snapshot {
+            // The rest of a snapshot of before, which nobody asked for this time.
+            None if part.after.is_some() => return,
+            None => {
+                *snapshot = Some(part.head);
+                more.clone_from(&part.more);
+                lists.clone_from(&part.lists);
+                self.state.adopt(part);
+            }
+            Some(head) if head.epoch != part.head.epoch => return self.rejoin(now),
+            // An answer to what was asked before, or one that comes twice.
+            Some(head) if more.is_none() || *more != part.after || !is_no_older(part.head, head) => {
+                return;
+            }
+            Some(_) => {
+                more.clone_from(&part.more);
+                let newest = lists.last().copied();
+                lists.extend(part.lists.iter().filter(|&&list| newest < Some(list)));
+                self.state.adopt_floors(part);
+            }
         }
+        self.join_at = now;
+        self.finish_joining(now);
     }
 
     /// The bits of one of the snapshot's lists.
     pub fn on_list(&mut self, now: BootInstant, bits: &ListBits) {
-        if let Phase::Joining {
+        let Phase::Joining {
             snapshot: Some(snapshot),
             lists,
             ..
         } = &mut self.phase
-            && lists.contains(&bits.list)
-            // An answer to what was asked before the last time of joining may lack what the
-            // snapshot of this time says is there.
-            && (!G::LISTS_NO_OLDER_THAN_SNAPSHOT || is_no_older(bits.head, *snapshot))
-        {
-            lists.retain(|&list| list != bits.list);
-            self.state.merge_list(bits.list, &bits.bits);
-            self.join_at = now;
-            self.finish_joining(now);
+        else {
+            return;
+        };
+        if !lists.contains(&bits.list) {
+            return;
         }
+        // An answer to what was asked before the last time of joining may lack what the snapshot
+        // of this time says is there.
+        if G::LISTS_NO_OLDER_THAN_SNAPSHOT && !is_no_older(bits.head, *snapshot) {
+            // Nobody can say which of two histories is over, so it begins with neither.
+            if bits.head.epoch != snapshot.epoch {
+                self.rejoin(now);
+            }
+            return;
+        }
+        lists.retain(|&list| list != bits.list);
+        self.state.merge_list(bits.list, &bits.bits);
+        self.join_at = now;
+        self.finish_joining(now);
     }
 
     pub(super) fn rejoin(&mut self, now: BootInstant) {
@@ -53,22 +82,27 @@ impl<G: Guards> Follower<G> {
 
     pub(super) fn continue_joining(&mut self, now: BootInstant) -> Option<FollowerAction> {
         let Phase::Joining {
-            snapshot, lists, ..
+            snapshot,
+            more,
+            lists,
+            ..
         } = &self.phase
         else {
             return None;
         };
         self.join_at = now.plus(self.config.request_patience);
-        match (snapshot, lists.first()) {
-            (None, _) => Some(FollowerAction::FetchSnapshot),
-            (Some(_), Some(&list)) => Some(FollowerAction::FetchList(list)),
-            (Some(_), None) => None,
+        match (snapshot, more, lists.first()) {
+            (None, ..) => Some(FollowerAction::FetchSnapshot(None)),
+            (Some(_), Some(mark), _) => Some(FollowerAction::FetchSnapshot(Some(mark.clone()))),
+            (Some(_), None, Some(&list)) => Some(FollowerAction::FetchList(list)),
+            (Some(_), None, None) => None,
         }
     }
 
     fn finish_joining(&mut self, now: BootInstant) {
         let Phase::Joining {
             snapshot: Some(head),
+            more: None,
             lists,
             early,
         } = &mut self.phase

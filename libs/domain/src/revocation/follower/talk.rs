@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::ids::{LogEpoch, Seq};
-use crate::revocation::{Acknowledgement, GrantRequest};
+use crate::revocation::{Acknowledgement, GrantRequest, SnapshotMark};
 
 /// The follower's patience. Lengths of leases are not among it: the authority dictates them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,11 +34,13 @@ impl Default for FollowerConfig {
 pub enum FollowerAction {
     /// Ask for a grant; answer with [`Follower::on_grant_reply`](super::Follower::on_grant_reply).
     RequestGrant(GrantRequest),
-    /// Fetch a snapshot; answer with [`Follower::on_snapshot`](super::Follower::on_snapshot).
-    FetchSnapshot,
+    /// Fetch a snapshot, or the part of it after the mark; answer with
+    /// [`Follower::on_snapshot`](super::Follower::on_snapshot).
+    FetchSnapshot(Option<SnapshotMark>),
     /// Fetch a list; answer with [`Follower::on_list`](super::Follower::on_list).
     FetchList(u64),
-    /// Fetch entries; answer with [`Follower::on_publication`](super::Follower::on_publication).
+    /// Fetch entries; answer with [`Follower::on_entries`](super::Follower::on_entries) or
+    /// [`Follower::on_entries_gone`](super::Follower::on_entries_gone).
     FetchEntries {
         /// Of this epoch.
         epoch: LogEpoch,

@@ -86,8 +86,11 @@ impl World {
         let snapshot = Snapshot {
             head: head(seq),
             keys: vec![],
+            skipped: vec![],
             floors: vec![],
             lists: lists.to_vec(),
+            after: None,
+            more: None,
         };
         self.follower.on_snapshot(self.now, &snapshot);
     }
@@ -242,7 +245,7 @@ fn another_history_means_no_lease_and_joining_anew() {
         .on_grant_reply(world.now, GrantReply::Rejoin { counter });
     assert!(!world.holds_lease());
     let actions = world.follower.poll(world.now);
-    assert!(actions.contains(&FollowerAction::FetchSnapshot));
+    assert!(actions.contains(&FollowerAction::FetchSnapshot(None)));
     assert!(
         actions
             .iter()

@@ -29,6 +29,7 @@ impl RevocationState {
             lists: ArcSwap::from_pointee(lists),
             // Replaced as a whole whenever they change, never changed in place.
             floors: ArcSwap::new(self.floors.load_full()),
+            skipped: ArcSwap::new(self.skipped.load_full()),
             keys: ArcSwap::new(self.keys.load_full()),
             applied: AtomicU64::new(self.applied.load(Ordering::Acquire)),
             deadline: AtomicU64::new(self.deadline.load(Ordering::Acquire)),
@@ -49,6 +50,7 @@ impl Hash for RevocationState {
         let mut tenants: Vec<_> = floors.tenants.iter().collect();
         tenants.sort_unstable();
         (floors.everyone, tenants).hash(hasher);
+        self.skipped.load().hash(hasher);
         let keys = self.keys.load();
         let mut names: Vec<_> = keys.iter().map(|key| &key.kid).collect();
         names.sort_unstable();

@@ -1,7 +1,7 @@
 //! What can happen in the small world, and what comes of it.
 
 use session_domain::contract::sample::START;
-use session_domain::ids::Seq;
+use session_domain::ids::{LogEpoch, Seq};
 use session_domain::revocation::{
     Acknowledgement, FenceId, Fences, FencesAction, FollowerAction, Grant, GrantReply,
     GrantRequest, Guards, Head, Lease, Publication,
@@ -12,7 +12,8 @@ use session_domain::usecase::validate::{Begun, Local};
 
 use super::people::{Person, Row, Stopped, TENANTS, memory, requirements};
 use super::{
-    Action, Decision, EPOCH, Kept, LEASE, Progress, START_OF_TIME, SmallWorld, State, granted,
+    Action, Decision, FIRST, Kept, LEASE, Progress, SECOND, START_OF_TIME, SmallWorld, State,
+    granted,
 };
 
 impl<G: Guards> SmallWorld<G> {
@@ -30,6 +31,12 @@ impl<G: Guards> SmallWorld<G> {
         if self.crashes > 0 && !state.crashed && state.ends.iter().any(busy) {
             all.push(Action::Crash);
         }
+        if self.failovers > 0 && state.epoch == FIRST {
+            for entries in 0..=state.entries.len() {
+                // All of the leases are there, or none.
+                all.extend([0, state.people.len()].map(|kept| Action::FailOver(entries, kept)));
+            }
+        }
         for validator in 0..state.people.len() {
             possible_of(state, validator, &mut all);
             let idle = matches!(state.decision, Decision::None);
@@ -40,12 +47,13 @@ impl<G: Guards> SmallWorld<G> {
         for end in 0..self.ends {
             let [first, second] = state.ends[end];
             // Ends are alike: the first is the one that comes first.
-            let next = (0..end).all(|before| state.seq(before).is_some());
+            let next = (0..end).all(|before| state.seq(before).is_some() || state.lost[before]);
             if first == Progress::Unasked && next && !state.crashed {
                 all.push(Action::Commit(end));
             }
             let committed = state.seq(end).is_some();
-            if second == Progress::Unasked && committed && state.crashed && !state.answered(end) {
+            let again = state.crashed || first == Progress::Unconfirmed;
+            if second == Progress::Unasked && committed && again && !state.answered(end) {
                 all.push(Action::Repeat(end));
             }
             if first == Progress::Committed && !state.crashed {
@@ -80,9 +88,10 @@ impl<G: Guards> SmallWorld<G> {
                     }
                 }
             }
+            Action::FailOver(entries, leases) => fail_over(state, entries, leases),
             Action::Grant(validator) => {
                 if let Some(request) = state.asked[validator].grant.take() {
-                    let head = state.head().seq;
+                    let head = state.head();
                     state.asked[validator].reading = Some((request, head));
                     if G::HEAD_LOCKED_AT_GRANT {
                         write_grant(state, validator);
@@ -97,13 +106,10 @@ impl<G: Guards> SmallWorld<G> {
             Action::Granted(_) | Action::Joined(_) | Action::Fetch(_) | Action::Hear(..) => {
                 arrive(state, action, self.renewals);
             }
-            Action::Acknowledge(validator, seq) => {
-                state.acknowledged.remove(&(validator, seq));
+            Action::Acknowledge(validator, said) => {
+                let Head { epoch, seq } = said;
+                state.acknowledged.remove(&(validator, epoch, seq));
                 let instance = state.people[validator].follower.instance();
-                let said = Head {
-                    epoch: EPOCH,
-                    seq: Seq(seq),
-                };
                 let ack = Acknowledgement::new(instance, said, &secret(validator));
                 for api in 0..2 {
                     state.change_fences(api, |fences| fences.on_acknowledgement(&ack));
@@ -111,6 +117,7 @@ impl<G: Guards> SmallWorld<G> {
             }
             Action::Commit(end) => {
                 state.entries.push(State::<G>::entry(end));
+                state.committed_in[end] = state.epoch;
                 state.ends[end][0] = Progress::Committed;
             }
             Action::Repeat(end) => {
@@ -140,14 +147,17 @@ fn possible_of<G: Guards>(state: &State<G>, validator: usize, all: &mut Vec<Acti
     when(asked.snapshot, Action::Snapshot(validator));
     when(asked.joined.is_some(), Action::Joined(validator));
     when(asked.fetch.is_some(), Action::Fetch(validator));
-    let of = |&&(other, _): &&(usize, u64)| other == validator;
+    let of = |&&(other, ..): &&(usize, LogEpoch, Seq)| other == validator;
     let heard = state.heard.iter().filter(of);
-    all.extend(heard.map(|&(validator, seq)| Action::Hear(validator, seq)));
+    all.extend(heard.map(|&(validator, epoch, seq)| Action::Hear(validator, Head { epoch, seq })));
     // Where nobody waits, an acknowledgement changes nothing; it may arrive later.
     let waited = |end: &[Progress; 2]| end.iter().any(|api| matches!(api, Progress::Waiting(_)));
     let waiting = state.ends.iter().any(waited);
     let acknowledged = state.acknowledged.iter().filter(of).filter(|_| waiting);
-    all.extend(acknowledged.map(|&(validator, seq)| Action::Acknowledge(validator, seq)));
+    all.extend(
+        acknowledged
+            .map(|&(validator, epoch, seq)| Action::Acknowledge(validator, Head { epoch, seq })),
+    );
 }
 
 /// Something reaches a validator.
@@ -175,16 +185,22 @@ fn arrive<G: Guards>(state: &mut State<G>, action: Action, renewals: bool) {
         }
         Action::Fetch(validator) => {
             if let Some(after) = state.asked[validator].fetch.take() {
-                let entries = state.publication(after.0, 9);
+                let kept = after.epoch == state.epoch;
+                let entries = state.publication(after, 9);
                 state.change_person(validator, |person| {
-                    person.follower.on_publication(now, entries);
+                    if kept {
+                        person.follower.on_entries(now, entries);
+                    } else {
+                        person.follower.on_entries_gone(now, after.epoch);
+                    }
                 });
             }
             validator
         }
-        Action::Hear(validator, seq) => {
-            state.heard.remove(&(validator, seq));
-            let entry: Publication = state.publication(seq - 1, 1);
+        Action::Hear(validator, Head { epoch, seq }) => {
+            state.heard.remove(&(validator, epoch, seq));
+            let after = Seq(seq.0 - 1);
+            let entry: Publication = state.publication(Head { epoch, seq: after }, 1);
             state.change_person(validator, |person| {
                 person.follower.on_publication(now, entry);
             });
@@ -229,15 +245,17 @@ fn poll<G: Guards>(state: &mut State<G>, validator: usize, renewals: bool) {
                     asked.grant = Some(request);
                 }
             }
-            FollowerAction::FetchSnapshot => asked.snapshot = true,
+            FollowerAction::FetchSnapshot(_) => asked.snapshot = true,
             FollowerAction::FetchList(_) => {}
-            FollowerAction::FetchEntries { after, .. } => asked.fetch = Some(after),
+            FollowerAction::FetchEntries { epoch, after } => {
+                asked.fetch = Some(Head { epoch, seq: after });
+            }
             FollowerAction::Acknowledge(ack) => {
-                let key = (validator, ack.applied.seq.0);
+                let key = (validator, ack.applied.epoch, ack.applied.seq);
                 // Of nothing, nobody need be told.
                 if ack.applied.seq > Seq(0) {
                     // It stands for all before it.
-                    state.acknowledged.retain(|(of, _)| *of != validator);
+                    state.acknowledged.retain(|(of, ..)| *of != validator);
                     state.acknowledged.insert(key);
                 }
             }
@@ -255,21 +273,19 @@ fn write_grant<G: Guards>(state: &mut State<G>, validator: usize) {
         counter,
         applied,
     } = request;
+    let foreign = applied.is_some_and(|applied| applied.epoch != state.epoch);
+    if foreign && G::EPOCH_COMPARED {
+        state.asked[validator].granted = Some(GrantReply::Rejoin { counter });
+        return;
+    }
     let known = state.leases.get(&validator);
     let applied = applied.map(|head| head.seq);
     let lags = known.is_some_and(|row| applied.is_some_and(|seq| seq < row.granted_head));
-    let epoch_head = Head {
-        epoch: EPOCH,
-        seq: head,
-    };
     if known.is_some_and(|row| counter <= row.lease.counter) {
         return;
     }
     state.asked[validator].granted = Some(if lags && G::LAGGARDS_REFUSED {
-        GrantReply::Lagging {
-            counter,
-            head: epoch_head,
-        }
+        GrantReply::Lagging { counter, head }
     } else {
         let secret = secret(validator);
         let lease = Lease {
@@ -281,12 +297,12 @@ fn write_grant<G: Guards>(state: &mut State<G>, validator: usize) {
         };
         let row = Row {
             lease,
-            granted_head: head,
+            granted_head: head.seq,
         };
         state.leases.insert(validator, row);
         GrantReply::Granted(Grant {
             counter,
-            head: epoch_head,
+            head,
             lease: LEASE,
             server_time: START,
             reaped_through: START,
@@ -300,33 +316,52 @@ fn wait<G: Guards>(state: &mut State<G>, end: usize, api: usize) {
     let Some(seq) = state.seq(end) else {
         return;
     };
-    let leases = state.leases.values().map(|row| row.lease.clone()).collect();
-    let through = Head { epoch: EPOCH, seq };
+    let holders = state.holders();
+    // What the first API commits in the first epoch, it waits for in that one; who finds something
+    // ended waits in the one in force.
+    let epoch = if api == 0 {
+        state.committed_in[end]
+    } else {
+        state.epoch
+    };
+    let through = Head { epoch, seq };
     let now = state.now;
-    state.ends[end][api] = state.change_fences(api, |fences| {
-        let fence = fences.begin(now, through, leases);
-        if fences.take_if_open(fence) {
-            Progress::Answered
-        } else {
-            Progress::Waiting(fence)
-        }
-    });
-    publish(state, seq);
+    state.ends[end][api] =
+        state.change_fences(api, |fences| match fences.begin(now, through, holders) {
+            None => Progress::Unconfirmed,
+            Some(fence) if fences.take_if_open(now, fence) => Progress::Answered,
+            Some(fence) => Progress::Waiting(fence),
+        });
+    publish(state, through);
 }
 
-fn publish<G: Guards>(state: &mut State<G>, seq: Seq) {
+fn publish<G: Guards>(state: &mut State<G>, Head { epoch, seq }: Head) {
     for validator in 0..state.people.len() {
-        state.heard.insert((validator, seq.0));
+        state.heard.insert((validator, epoch, seq));
     }
+}
+
+/// Another server is the database: what it lacks is lost, and a new epoch begins.
+fn fail_over<G: Guards>(state: &mut State<G>, entries: usize, leases: usize) {
+    state.before = state.entries.clone();
+    for end in 0..2 {
+        let seq = state.seq(end);
+        state.lost[end] = seq.is_some_and(|Seq(seq)| seq > entries as u64);
+    }
+    state.entries.truncate(entries);
+    state.leases.retain(|&validator, _| validator < leases);
+    state.epoch = SECOND;
+    state.settled = false;
 }
 
 /// Forgets messages nobody learns anything from: entries that are applied. They would only be
 /// acknowledged again, and no acknowledgement gets lost here: it may be as late as it likes.
 fn prune<G: Guards>(state: &mut State<G>) {
     let people = &state.people;
-    state
-        .heard
-        .retain(|&(validator, seq)| people[validator].state.applied() < Seq(seq));
+    state.heard.retain(|&(validator, epoch, seq)| {
+        let applied = people[validator].follower.applied();
+        applied.is_none_or(|applied| applied.epoch != epoch || applied.seq < seq)
+    });
 }
 
 fn poll_fences<G: Guards>(state: &mut State<G>) {
@@ -338,7 +373,9 @@ fn poll_fences<G: Guards>(state: &mut State<G>) {
         for action in state.change_fences(api, |fences| fences.poll(now)) {
             match action {
                 FencesAction::Open(fence) => open(state, api, fence),
-                FencesAction::Resend(head) => publish(state, head.seq),
+                FencesAction::Resend(head) if head.epoch == state.epoch => publish(state, head),
+                FencesAction::Resend(_) => unconfirm(state, api),
+                FencesAction::Settle(epoch) => state.settled |= state.epoch == epoch,
                 FencesAction::Forget { instance, counter } => state.leases.retain(|_, row| {
                     let same = row.lease.instance == instance;
                     !(same && (row.lease.counter == counter || !G::RELEASED_BY_COUNTER))
@@ -352,6 +389,18 @@ fn open<G: Guards>(state: &mut State<G>, api: usize, fence: FenceId) {
     for end in &mut state.ends {
         if end[api] == Progress::Waiting(fence) {
             end[api] = Progress::Answered;
+        }
+    }
+}
+
+/// An API that sends something again finds that it may be lost.
+fn unconfirm<G: Guards>(state: &mut State<G>, api: usize) {
+    let current = state.epoch;
+    for lost in state.change_fences(api, |fences| fences.on_epoch(current)) {
+        for end in &mut state.ends {
+            if end[api] == Progress::Waiting(lost) {
+                end[api] = Progress::Unconfirmed;
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use session_domain::contract::sample::{self, START};
 use session_domain::ids::{InstanceId, KeyId, Seq, Serial, UserId};
 use session_domain::port::{Clock, TokenVerifier};
 use session_domain::revocation::{
-    Follower, FollowerConfig, GrantReply, GrantRequest, Guards, KeySet, Lease, PublicKey,
+    Follower, FollowerConfig, GrantReply, GrantRequest, Guards, Head, KeySet, Lease, PublicKey,
     RevocationState, Snapshot, Standing,
 };
 use session_domain::time::{BootInstant, Timestamp};
@@ -88,11 +88,11 @@ impl Hash for Row {
 pub(super) struct Asked {
     pub grant: Option<GrantRequest>,
     /// The head that was read for a grant whose row isn't written.
-    pub reading: Option<(GrantRequest, Seq)>,
+    pub reading: Option<(GrantRequest, Head)>,
     pub granted: Option<GrantReply>,
     pub snapshot: bool,
     pub joined: Option<Snapshot>,
-    pub fetch: Option<Seq>,
+    pub fetch: Option<Head>,
 }
 
 impl Hash for Asked {

@@ -44,6 +44,8 @@ impl Outcome {
                 serial: None,
                 floor: None,
                 key: None,
+                timeline: 0,
+                seq: Seq(0),
             },
             issued: None,
             rotated: None,
@@ -59,6 +61,14 @@ impl Database {
         drawn: Serial,
         at: Timestamp,
     ) -> Outcome {
+        let drawn = self.drawn(drawn);
+        let mut outcome = self.decide::<G>(change, drawn, at);
+        outcome.promise.timeline = self.timeline;
+        outcome.promise.seq = outcome.awaits.map_or(self.head().seq, |head| head.seq);
+        outcome
+    }
+
+    fn decide<G: Guards>(&mut self, change: &Change, drawn: Serial, at: Timestamp) -> Outcome {
         match *change {
             Change::Start(user) => self.start_session::<G>(user, drawn, at),
             Change::End(session) => self.end::<G>(&[session], at),
@@ -66,6 +76,7 @@ impl Database {
                 let name = sample::user(&user_name(user));
                 let of_user: Vec<_> = (0..self.sessions.len())
                     .filter(|&number| self.sessions[number].user == name)
+                    .filter(|number| !self.lost.contains(number))
                     .collect();
                 self.end::<G>(&of_user, at)
             }
@@ -115,6 +126,12 @@ impl Database {
     /// The one place where sessions end. What has ended already is passed over, and the answer
     /// waits for it all the same.
     fn end<G: Guards>(&mut self, targets: &[SessionNumber], at: Timestamp) -> Outcome {
+        if let [one] = targets
+            && self.lost.contains(one)
+        {
+            // There is no such session, and nobody promises anything about it.
+            return Outcome::nothing();
+        }
         let seq = Seq(self.entries.len() as u64 + 1);
         let mut serials = Vec::new();
         let mut earlier = None;
@@ -168,7 +185,7 @@ impl Database {
     ) -> Outcome {
         let session = self.sessions[number].clone();
         let floored = self.covered(&session.tenant, session.serial);
-        if G::FLOORS_COMPARED_BY_WRITERS && floored {
+        if self.lost.contains(&number) || (G::FLOORS_COMPARED_BY_WRITERS && floored) {
             return Outcome::nothing();
         }
         let serial = session.serial;
@@ -208,7 +225,7 @@ impl Database {
     ) -> Outcome {
         let session = self.sessions[number].clone();
         let floored = self.covered(&session.tenant, session.serial);
-        if G::FLOORS_COMPARED_BY_WRITERS && floored {
+        if self.lost.contains(&number) || (G::FLOORS_COMPARED_BY_WRITERS && floored) {
             return Outcome::nothing();
         }
         let before = session.serial;
@@ -234,11 +251,11 @@ impl Database {
     fn raise_floor(&mut self, user: u64) -> Outcome {
         let tenant = tenant_of(user);
         let through = self.draw();
-        self.floors.push((Some(tenant.clone()), through));
+        self.floors.insert(Some(tenant.clone()), through);
         let active =
             |session: &Session| session.tenant == tenant && session.status == Status::Active;
         let floored: Vec<_> = (0..self.sessions.len())
-            .filter(|&number| active(&self.sessions[number]))
+            .filter(|number| active(&self.sessions[*number]) && !self.lost.contains(number))
             .collect();
         self.floored.extend(floored.iter().copied());
         // The floor itself is one event; the sessions' own follow with the reaper.

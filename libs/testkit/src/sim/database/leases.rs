@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use session_domain::ids::{InstanceId, Seq};
-use session_domain::revocation::{Grant, GrantReply, GrantRequest, Guards, Head, Lease};
+use session_domain::revocation::{Grant, GrantReply, GrantRequest, Guards, Head, Holders, Lease};
 use session_domain::secret::Secret256;
 use session_domain::time::Timestamp;
 
@@ -14,6 +14,16 @@ use super::Database;
 pub struct Row {
     lease: Lease,
     granted_head: Seq,
+}
+
+impl Row {
+    pub(super) const fn counter(&self) -> u64 {
+        self.lease.counter
+    }
+
+    pub(super) const fn applied(&self) -> Seq {
+        self.lease.applied
+    }
 }
 
 impl Database {
@@ -30,12 +40,21 @@ impl Database {
         } else {
             head_at_start
         };
+        let given_up = self.released.get(&request.instance);
+        if G::LATE_GRANTS_REFUSED && given_up.is_some_and(|last| counter <= *last) {
+            return None;
+        }
         let known = self.leases.get(&request.instance);
         if known.is_some_and(|known| counter <= known.lease.counter) {
             return None;
         }
         if let Some(applied) = request.applied {
-            if !request.follows(head.epoch) || applied.seq > self.head().seq {
+            if !request.follows(head.epoch) && G::EPOCH_COMPARED {
+                return Some(GrantReply::Rejoin { counter });
+            }
+            if applied.seq > self.head().seq {
+                // What it has applied is lost, so its numbers must not be given again.
+                self.begin_epoch::<G>();
                 return Some(GrantReply::Rejoin { counter });
             }
             let lags = known.is_some_and(|known| applied.seq < known.granted_head);
@@ -74,16 +93,38 @@ impl Database {
         }))
     }
 
-    /// Gives up a lease, if its counter is still this.
-    pub(super) fn release<G: Guards>(&mut self, instance: InstanceId, counter: u64) {
+    /// Its holder gives a lease up.
+    pub(super) fn release(&mut self, instance: InstanceId, counter: u64) {
+        let row = self.leases.get(&instance);
+        if row.is_some_and(|row| row.lease.counter <= counter) {
+            self.leases.remove(&instance);
+        }
+        let last = self.released.entry(instance).or_default();
+        *last = counter.max(*last);
+    }
+
+    /// Whether a lease is there that its holder had given up before it was granted.
+    pub fn is_resurrected(&self, instance: InstanceId) -> bool {
+        let (row, last) = (self.leases.get(&instance), self.released.get(&instance));
+        row.zip(last)
+            .is_some_and(|(row, last)| row.lease.counter <= *last)
+    }
+
+    /// Deletes a lease, if its counter is still this.
+    pub(super) fn forget<G: Guards>(&mut self, instance: InstanceId, counter: u64) {
         let row = self.leases.get(&instance);
         if row.is_some_and(|row| row.lease.counter == counter || !G::RELEASED_BY_COUNTER) {
             self.leases.remove(&instance);
         }
     }
 
-    pub(super) fn all_leases(&self) -> Vec<Lease> {
-        self.leases.values().map(|row| row.lease.clone()).collect()
+    pub(super) fn holders(&self) -> Holders {
+        Holders {
+            head: self.head(),
+            settled: self.settled,
+            longest: self.longest,
+            leases: self.leases.values().map(|row| row.lease.clone()).collect(),
+        }
     }
 
     fn fresh_secret(&mut self) -> Secret256 {

@@ -1,6 +1,7 @@
-//! Operations on what belongs to the deployment as a whole. For service keys with the scope
-//! `sessions:admin` that aren't tied to a tenant.
+//! Operations of administrators. For service keys with the scope
+//! `sessions:admin`; all but those that end sessions for keys that are not tied to a tenant.
 
+mod revocations;
 mod service_keys;
 mod signing_keys;
 mod validators;
@@ -13,5 +14,6 @@ pub(super) fn operations() -> impl OpenApi {
         signing_keys::SigningKeys,
         service_keys::ServiceKeys,
         validators::Validators,
+        revocations::Revocations,
     )
 }

@@ -69,13 +69,14 @@ struct ServiceKeyList {
 #[oai(deny_unknown_fields)]
 struct CreateServiceKey {
     /// What to call it.
-    #[oai(validator(min_length = 1, max_length = 128))]
+    #[oai(validator(min_length = 1, max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     name: String,
     /// The only tenant it may act for; any where nobody says.
+    #[oai(validator(min_length = 1, max_length = 63))]
     tenant: Option<String>,
     /// What it may do: `sessions:create`, `sessions:read`, `sessions:revoke`, `sessions:admin`,
     /// `audit:read`, `introspect`. At least one.
-    #[oai(validator(min_items = 1, max_items = 16))]
+    #[oai(validator(min_items = 1, max_items = 16, max_length = 64))]
     scopes: Vec<String>,
 }
 

@@ -66,9 +66,8 @@ impl Validators {
         caller: Service,
     ) -> Result<Json<ValidatorList>, Problem> {
         caller.of_deployment()?;
-        // The head last: so that nobody seems to be ahead of it.
-        let mut leases = app.ports.log.leases().await?;
-        let head = app.ports.log.head().await?.seq.0;
+        let holders = app.ports.log.holders().await?;
+        let (mut leases, head) = (holders.leases, holders.head.seq.0);
         leases.sort_by_key(|lease| lease.instance);
         let validators = leases.iter().map(|lease| Validator::new(lease, head));
         Ok(Json(ValidatorList {

@@ -32,29 +32,29 @@ pub(super) struct Create;
 #[oai(deny_unknown_fields)]
 struct CreateSession {
     /// Who signed in: 1 to 128 printable characters, unique within the tenant.
+    #[oai(validator(min_length = 1, max_length = 128))]
     user_id: String,
     /// Whose customer; `default` where nobody says.
+    #[oai(validator(min_length = 1, max_length = 63))]
     tenant: Option<String>,
     /// The address they signed in from, IPv4 or IPv6.
     #[oai(validator(max_length = 64))]
     ip_address: String,
     /// The user agent they signed in with; may be empty.
-    #[serde(default)]
-    #[oai(default, validator(max_length = 4096))]
-    user_agent: String,
+    #[oai(validator(max_length = 4096))]
+    user_agent: Option<String>,
     /// What you recognise the device by. Only a keyed hash of it is kept.
     #[oai(validator(max_length = 1024))]
     device_fingerprint: Option<String>,
     /// What the user calls the device.
-    #[oai(validator(min_length = 1, max_length = 128))]
+    #[oai(validator(min_length = 1, max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     device_name: Option<String>,
     /// The authentication context class reached (RFC 9470).
     #[oai(validator(max_length = 128, pattern = "^[!-~]+$"))]
     acr: Option<String>,
     /// The authentication methods used (RFC 8176).
-    #[serde(default)]
-    #[oai(default, validator(max_items = 16))]
-    amr: Vec<String>,
+    #[oai(validator(max_items = 16, max_length = 64, pattern = "^[ -~]+$"))]
+    amr: Option<Vec<String>>,
     /// When they authenticated, in seconds since 1970; now where nobody says.
     #[oai(validator(minimum(value = "0")))]
     auth_time: Option<i64>,
@@ -67,9 +67,8 @@ struct CreateSession {
     #[oai(validator(max_length = 1000, pattern = r"^[!#-\[\]-~]+( [!#-\[\]-~]+)*$"))]
     scope: Option<String>,
     /// Who may accept the access tokens; the issuer where nobody says.
-    #[serde(default)]
-    #[oai(default, validator(max_items = 8))]
-    audience: Vec<String>,
+    #[oai(validator(max_items = 8, max_length = 256, pattern = "^[!-~]+$"))]
+    audience: Option<Vec<String>>,
     /// The OAuth client, where there is one.
     #[oai(validator(max_length = 256, pattern = "^[!-~]+$"))]
     client_id: Option<String>,
@@ -104,30 +103,22 @@ impl Create {
         app: Data<&Arc<App>>,
         caller: Service,
         /// Recognises a repeated request: 1 to 255 printable characters of your choice.
-        #[oai(name = "Idempotency-Key")]
+        #[oai(
+            name = "Idempotency-Key",
+            validator(min_length = 1, max_length = 255, pattern = "^[ -~]+$")
+        )]
         idempotency_key: Header<Option<String>>,
         body: Body<CreateSession>,
     ) -> Result<Created, Problem> {
         let caller = caller.caller(Scope::Create)?;
-        let key = idempotency_key.0.map(check_key).transpose()?;
-        let request = request(&caller, body.value, key.map(|key| (key, body.digest)))?;
+        let idempotency = idempotency_key.0.map(|key| (key, body.digest));
+        let request = request(&caller, body.value, idempotency)?;
         let started = start(&app.start_ports(), &app.policy, &caller, request).await?;
         let location = format!("/api/v1/sessions/{}", started.session.id);
         let view = SessionView::new(started.session, None);
         Ok(Created::Created(
             Json(Credentials::new(view, &started.issued)),
             location,
-        ))
-    }
-}
-
-fn check_key(key: String) -> Result<String, Problem> {
-    if (1..=255).contains(&key.len()) && key.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        Ok(key)
-    } else {
-        Err(Problem::invalid(
-            "Idempotency-Key",
-            "must be 1 to 255 printable ASCII characters",
         ))
     }
 }
@@ -159,21 +150,19 @@ fn request(
     if ip.is_err() {
         wrong("ip_address", "must be an IPv4 or IPv6 address".into());
     }
-    errors.extend(super::each_ascii("amr", &body.amr, super::AMR_CHARS_MAX));
-    errors.extend(super::each_ascii("audience", &body.audience, 256));
     match (user, ip) {
         (Ok(user), Ok(ip)) if errors.is_empty() => Ok(StartRequest {
             tenant,
             user,
             ip,
-            user_agent: body.user_agent,
+            user_agent: body.user_agent.unwrap_or_default(),
             device_fingerprint: body.device_fingerprint,
             device_name: body.device_name,
             auth_time: body.auth_time.map(Timestamp::from_unix_seconds),
             acr: body.acr,
-            amr: body.amr,
+            amr: body.amr.unwrap_or_default(),
             authorization: Authorization {
-                audience: body.audience,
+                audience: body.audience.unwrap_or_default(),
                 scope: body.scope,
                 client_id: body.client_id,
             },

@@ -58,7 +58,7 @@ impl End {
         /// The session's id.
         id: Path<String>,
         /// The tenant, where a service that isn't tied to one asks; `default` where nobody says.
-        #[oai(name = "tenant")]
+        #[oai(name = "tenant", validator(min_length = 1, max_length = 63))]
         asked: Query<Option<String>>,
         /// `respond-async`: don't wait for validators (RFC 7240).
         #[oai(name = "Prefer")]

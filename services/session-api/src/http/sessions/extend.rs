@@ -55,7 +55,7 @@ impl Extend {
         /// The session's id.
         id: Path<String>,
         /// The tenant, where a service that isn't tied to one asks; `default` where nobody says.
-        #[oai(name = "tenant")]
+        #[oai(name = "tenant", validator(min_length = 1, max_length = 63))]
         asked: Query<Option<String>>,
         body: Body<ExtendSession>,
     ) -> Result<Json<SessionView>, Problem> {

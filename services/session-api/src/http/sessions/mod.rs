@@ -23,7 +23,7 @@ use session_domain::ids::{SessionId, TenantId};
 use session_domain::usecase::caller::Caller;
 use session_domain::usecase::end::EndError;
 
-use super::problem::{FieldError, Problem};
+use super::problem::Problem;
 
 /// All of them.
 pub(super) fn operations() -> impl OpenApi {
@@ -59,18 +59,6 @@ fn tenant(caller: &Caller, asked: Option<String>) -> Result<TenantId, Problem> {
         asked.map_err(|error| Problem::invalid("tenant", format!("must be {}", error.rule)))?;
     // Another tenant's things don't exist for this caller.
     caller.tenant(asked).ok_or_else(Problem::not_found)
-}
-
-/// How long the name of an authentication method may be.
-const AMR_CHARS_MAX: usize = 64;
-
-/// What is wrong with a list of which each must be 1 to `max` ASCII characters.
-fn each_ascii(field: &str, values: &[String], max: usize) -> Option<FieldError> {
-    let fits = |value: &String| (1..=max).contains(&value.len()) && value.is_ascii();
-    (!values.iter().all(fits)).then(|| FieldError {
-        field: field.to_owned(),
-        message: format!("each must be 1 to {max} ASCII characters"),
-    })
 }
 
 impl From<EndError> for Problem {

@@ -39,7 +39,7 @@ impl OfUser {
         /// Whose.
         user_id: Path<String>,
         /// The tenant, where a service that isn't tied to one asks; `default` where nobody says.
-        #[oai(name = "tenant")]
+        #[oai(name = "tenant", validator(min_length = 1, max_length = 63))]
         asked: Query<Option<String>>,
         /// Only sessions shown so.
         status: Query<Option<StatusView>>,
@@ -70,7 +70,7 @@ impl OfUser {
         /// Whose.
         user_id: Path<String>,
         /// The tenant, where a service that isn't tied to one asks; `default` where nobody says.
-        #[oai(name = "tenant")]
+        #[oai(name = "tenant", validator(min_length = 1, max_length = 63))]
         asked: Query<Option<String>>,
         /// How many to a page; 20 where nobody says.
         #[oai(validator(minimum(value = "1"), maximum(value = "50")))]

@@ -81,7 +81,7 @@ impl Stats {
         app: Data<&Arc<App>>,
         caller: Service,
         /// Of this tenant only; of all where nobody says.
-        #[oai(name = "tenant")]
+        #[oai(name = "tenant", validator(min_length = 1, max_length = 63))]
         asked: Query<Option<String>>,
     ) -> Result<Json<StatsView>, Problem> {
         let caller = caller.caller(Scope::Admin)?;

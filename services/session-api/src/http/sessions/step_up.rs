@@ -31,7 +31,7 @@ struct StepUpSession {
     #[oai(validator(max_length = 128, pattern = "^[!-~]+$"))]
     acr: Option<String>,
     /// All authentication methods the session stands on now (RFC 8176); at least one.
-    #[oai(validator(min_items = 1, max_items = 16))]
+    #[oai(validator(min_items = 1, max_items = 16, max_length = 64, pattern = "^[ -~]+$"))]
     amr: Vec<String>,
     /// When they authenticated, in seconds since 1970; now where nobody says.
     #[oai(validator(minimum(value = "0")))]
@@ -71,15 +71,12 @@ impl StepUp {
         /// The session's id.
         id: Path<String>,
         /// The tenant, where a service that isn't tied to one asks; `default` where nobody says.
-        #[oai(name = "tenant")]
+        #[oai(name = "tenant", validator(min_length = 1, max_length = 63))]
         asked: Query<Option<String>>,
         body: Body<StepUpSession>,
     ) -> Result<SteppedUp, Problem> {
         let caller = caller.caller(Scope::Create)?;
         let (id, tenant) = (session_id(&id)?, tenant(&caller, asked.0)?);
-        if let Some(error) = super::each_ascii("amr", &body.value.amr, super::AMR_CHARS_MAX) {
-            return Err(Problem::invalid_all(vec![error]));
-        }
         let proof = Proof {
             acr: body.value.acr,
             amr: body.value.amr,

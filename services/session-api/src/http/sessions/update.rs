@@ -32,7 +32,7 @@ pub(super) struct Update;
 struct UpdateSession {
     /// What the user calls the device; `null` takes the name back.
     #[serde(default)]
-    #[oai(validator(min_length = 1, max_length = 128))]
+    #[oai(validator(min_length = 1, max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     device_name: MaybeUndefined<String>,
     /// A JSON object to remember instead of the one there is, of at most 4 KiB.
     metadata: Option<BTreeMap<String, serde_json::Value>>,
@@ -64,7 +64,7 @@ impl Update {
         /// The session's id.
         id: Path<String>,
         /// The tenant, where a service that isn't tied to one asks; `default` where nobody says.
-        #[oai(name = "tenant")]
+        #[oai(name = "tenant", validator(min_length = 1, max_length = 63))]
         asked: Query<Option<String>>,
         /// The `ETag` this was made for, or `*` for any.
         #[oai(name = "If-Match", validator(max_length = 64))]

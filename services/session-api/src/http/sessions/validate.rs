@@ -30,14 +30,8 @@ struct ValidateSession {
     /// as well.
     #[oai(validator(max_length = 8192))]
     session_token: String,
-    /// Whether the session counts as used by this.
-    #[serde(default = "yes")]
-    #[oai(default = "yes")]
-    update_activity: bool,
-}
-
-const fn yes() -> bool {
-    true
+    /// Whether the session counts as used by this; it does where nobody says.
+    update_activity: Option<bool>,
 }
 
 /// Whether a token is good, and of which session it is.
@@ -126,7 +120,7 @@ async fn judge(
         &app.requirements,
         &caller,
         &body.session_token,
-        body.update_activity,
+        body.update_activity.unwrap_or(true),
     )
     .await?;
     Ok(Json(Validation::new(session, app.ports.clock.wall())))

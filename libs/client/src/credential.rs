@@ -1,10 +1,17 @@
 //! Finds the one credential of a request, or says why there isn't one.
 
-use poem::http::HeaderMap;
-use poem::http::header::{
-    AUTHORIZATION, COOKIE, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+use http::HeaderMap;
+use http::header::{
+    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, COOKIE, ORIGIN, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use session_domain::token::TokenKind;
+
+use crate::policy::Policy;
+
+/// What a WebSocket subprotocol begins with that carries an access token. Browsers can't send an
+/// `Authorization` field with a handshake; the server answers with another subprotocol.
+const TOKEN_PROTOCOL: &str = "session-token.";
 
 /// A credential as presented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,37 +35,55 @@ pub enum NoCredential {
     ForeignOrigin,
 }
 
-/// Which cookies are looked at, and from where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CookieRules {
-    /// The cookie's name.
-    pub name: String,
-    /// The origins whose WebSocket handshakes may use it.
-    pub websocket_origins: Vec<String>,
-}
-
-/// The request's credential: the `Authorization` header, else the cookie. One that is present but
-/// bad never falls through to the next. Never from the query.
+/// The request's credential: the `Authorization` header, else the cookie of that name, else the
+/// WebSocket subprotocol; the last two where the policy takes them. One that is present but bad
+/// never falls through to the next. Never from the query.
 ///
 /// # Errors
 /// See [`NoCredential`].
 pub fn credential<'a>(
     headers: &'a HeaderMap,
-    rules: &CookieRules,
+    cookie_name: &str,
+    policy: &Policy,
 ) -> Result<Presented<'a>, NoCredential> {
+    let access = |token| Presented {
+        kind: TokenKind::Access,
+        token,
+    };
     if let Some(token) = bearer(headers)? {
-        Ok(Presented {
-            kind: TokenKind::Access,
-            token,
-        })
-    } else {
-        let token = cookie(headers, &rules.name)?.ok_or(NoCredential::Absent)?;
-        check_origin(headers, rules)?;
-        Ok(Presented {
+        return Ok(access(token));
+    }
+    if policy.cookie
+        && let Some(token) = cookie(headers, cookie_name)?
+    {
+        check_origin(headers, &policy.websocket_origins)?;
+        return Ok(Presented {
             kind: TokenKind::Session,
             token,
-        })
+        });
     }
+    if policy.websocket_token
+        && is_websocket(headers)
+        && let Some(token) = subprotocol(headers)?
+    {
+        return Ok(access(token));
+    }
+    Err(NoCredential::Absent)
+}
+
+/// Whether this is how a browser asks if it may ask (CORS), which it does without credentials: one
+/// origin, one method asked for, and nothing that could be a credential.
+pub fn is_preflight(method: &str, headers: &HeaderMap, cookie_name: &str) -> bool {
+    let once = |name| {
+        let mut values = headers.get_all(name).iter();
+        matches!((values.next(), values.next()), (Some(value), None) if !value.is_empty())
+    };
+    method == "OPTIONS"
+        && once(ORIGIN)
+        && once(ACCESS_CONTROL_REQUEST_METHOD)
+        && !headers.contains_key(AUTHORIZATION)
+        && cookie(headers, cookie_name) == Ok(None)
+        && !is_websocket(headers)
 }
 
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, NoCredential> {
@@ -104,49 +129,61 @@ fn split_pair(pair: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((pair[..at].trim_ascii(), pair[at + 1..].trim_ascii()))
 }
 
-fn check_origin(headers: &HeaderMap, rules: &CookieRules) -> Result<(), NoCredential> {
-    // Gateways keep `Upgrade` to themselves, as it is about one connection (nginx), or there is
-    // none (HTTP/2, RFC 8441). What is about WebSockets themselves comes through.
-    let versioned = headers.contains_key(SEC_WEBSOCKET_VERSION);
-    let keyed = headers.contains_key(SEC_WEBSOCKET_KEY);
+fn subprotocol(headers: &HeaderMap) -> Result<Option<&str>, NoCredential> {
+    let mut found = None;
+    for value in headers.get_all(SEC_WEBSOCKET_PROTOCOL) {
+        let Ok(value) = value.to_str() else {
+            return Err(NoCredential::Ambiguous);
+        };
+        let offers = value.split(',').map(str::trim);
+        for token in offers.filter_map(|offer| offer.strip_prefix(TOKEN_PROTOCOL)) {
+            if found.replace(token).is_some() {
+                return Err(NoCredential::Ambiguous);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Whether it is a WebSocket handshake. Gateways keep `Upgrade` to themselves, as it is about one
+/// connection (nginx), or there is none (HTTP/2, RFC 8441). What is about WebSockets themselves
+/// comes through.
+fn is_websocket(headers: &HeaderMap) -> bool {
     let upgraded = headers.get_all(UPGRADE).iter().any(|value| {
         value
             .as_bytes()
             .split(|&byte| byte == b',')
             .any(|part| part.trim_ascii().eq_ignore_ascii_case(b"websocket"))
     });
+    upgraded
+        || headers.contains_key(SEC_WEBSOCKET_VERSION)
+        || headers.contains_key(SEC_WEBSOCKET_KEY)
+}
+
+fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), NoCredential> {
+    if !is_websocket(headers) {
+        return Ok(());
+    }
     let mut origins = headers.get_all(ORIGIN).iter();
-    match (
-        versioned || keyed || upgraded,
-        origins.next(),
-        origins.next(),
-    ) {
-        (false, ..) => Ok(()),
-        (true, Some(origin), None)
-            if rules
-                .websocket_origins
-                .iter()
-                .any(|allowed| origin == allowed.as_str()) =>
-        {
-            Ok(())
-        }
-        (true, ..) => Err(NoCredential::ForeignOrigin),
+    match (origins.next(), origins.next()) {
+        (Some(origin), None) if allowed.iter().any(|one| origin == one.as_str()) => Ok(()),
+        _ => Err(NoCredential::ForeignOrigin),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use poem::http::{HeaderName, HeaderValue};
+    use http::{HeaderName, HeaderValue};
 
-    fn rules() -> CookieRules {
-        CookieRules {
-            name: "session".into(),
+    fn policy() -> Policy {
+        Policy {
             websocket_origins: vec!["https://app.example".into()],
+            ..Policy::new("a".into())
         }
     }
 
-    fn found(pairs: &[(&str, &str)]) -> Result<(TokenKind, String), NoCredential> {
+    fn headers_of(pairs: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.append(
@@ -154,7 +191,19 @@ mod tests {
                 HeaderValue::from_bytes(value.as_bytes()).unwrap(),
             );
         }
-        credential(&headers, &rules()).map(|presented| (presented.kind, presented.token.to_owned()))
+        headers
+    }
+
+    fn found_by(
+        policy: &Policy,
+        pairs: &[(&str, &str)],
+    ) -> Result<(TokenKind, String), NoCredential> {
+        credential(&headers_of(pairs), "session", policy)
+            .map(|presented| (presented.kind, presented.token.to_owned()))
+    }
+
+    fn found(pairs: &[(&str, &str)]) -> Result<(TokenKind, String), NoCredential> {
+        found_by(&policy(), pairs)
     }
 
     #[test]
@@ -237,6 +286,64 @@ mod tests {
                 found(&[("authorization", "Bearer a"), handshake]).is_ok(),
                 "nobody sends a bearer token unasked"
             );
+        }
+    }
+
+    #[test]
+    fn a_policy_may_pass_over_cookies() {
+        let policy = Policy {
+            cookie: false,
+            ..policy()
+        };
+        let cookie = ("cookie", "session=x");
+        assert_eq!(found_by(&policy, &[cookie]), Err(NoCredential::Absent));
+        assert!(found_by(&policy, &[cookie, ("authorization", "Bearer a")]).is_ok());
+    }
+
+    #[test]
+    fn a_subprotocol_is_a_credential_only_where_a_policy_says_so_and_on_a_handshake() {
+        let (key, version) = (("sec-websocket-key", "k"), ("sec-websocket-version", "13"));
+        let offer = ("sec-websocket-protocol", "chat, session-token.a.b.c");
+        let taking = Policy {
+            websocket_token: true,
+            ..policy()
+        };
+        let access = Ok((TokenKind::Access, "a.b.c".to_owned()));
+        assert_eq!(found_by(&taking, &[key, version, offer]), access);
+        assert_eq!(found_by(&taking, &[offer]), Err(NoCredential::Absent));
+        assert_eq!(found(&[key, version, offer]), Err(NoCredential::Absent));
+        assert_eq!(
+            found_by(&taking, &[key, offer, offer]),
+            Err(NoCredential::Ambiguous)
+        );
+        assert_eq!(
+            found_by(&taking, &[key, ("sec-websocket-protocol", "chat")]),
+            Err(NoCredential::Absent)
+        );
+    }
+
+    #[test]
+    fn a_preflight_is_an_options_request_with_one_origin_one_method_and_no_credential() {
+        let (origin, method) = (
+            ("origin", "https://app.example"),
+            ("access-control-request-method", "PUT"),
+        );
+        let is = |verb, pairs: &[_]| is_preflight(verb, &headers_of(pairs), "session");
+        assert!(is("OPTIONS", &[origin, method]));
+        assert!(is("OPTIONS", &[origin, method, ("cookie", "other=x")]));
+        for verb in ["GET", "options", "", "OPTIONS "] {
+            assert!(!is(verb, &[origin, method]), "{verb}");
+        }
+        assert!(!is("OPTIONS", &[origin]) && !is("OPTIONS", &[method]));
+        for extra in [
+            origin,
+            method,
+            ("authorization", ""),
+            ("cookie", "session=x"),
+            ("cookie", "session=x; session=y"),
+            ("sec-websocket-key", "k"),
+        ] {
+            assert!(!is("OPTIONS", &[origin, method, extra]), "{extra:?}");
         }
     }
 }

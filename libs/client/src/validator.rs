@@ -1,0 +1,323 @@
+//! The decision: one for HTTP, gRPC and libraries.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::HeaderMap;
+use session_domain::ids::InstanceId;
+use session_domain::port::{Bus, BusReply, BusRequest, Clock, Entropy, Timer, TokenVerifier};
+use session_domain::revocation::{CheckVerdict, Follower, FollowerConfig, RevocationState};
+use session_domain::time::{BootInstant, Timestamp};
+use session_domain::token::{Claims, TokenKind};
+use session_domain::usecase::touch::Activity;
+use session_domain::usecase::validate::{
+    Local, Memory, Requirements, Verdict, conclude, decide, query,
+};
+
+use crate::credential::{NoCredential, credential, is_preflight};
+use crate::demand;
+use crate::denial::Denial;
+use crate::follow::Following;
+use crate::policy::{DEFAULT, Policies, Policy};
+
+/// The adapters a validator is composed of.
+#[derive(Clone)]
+pub struct Ports {
+    /// Messages between processes.
+    pub bus: Arc<dyn Bus>,
+    /// Checks tokens.
+    pub verifier: Arc<dyn TokenVerifier>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Waiting.
+    pub timer: Arc<dyn Timer>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// What holds for every policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// How far the reaper may lag before session tokens are checked with the authority.
+    pub reaper_lag_max: Duration,
+    /// How often the authority is told which sessions are used.
+    pub activity_interval: Duration,
+    /// The name of the cookie that holds the session token.
+    pub cookie_name: String,
+    /// How long a check with the authority may take.
+    pub check_within: Duration,
+    /// How many checks with the authority may be under way. Further ones aren't begun.
+    pub checks_max: usize,
+}
+
+impl Config {
+    /// How long a check may take, so that a gateway's own deadline (Envoy: 200 ms) isn't overrun.
+    pub const CHECK_WITHIN: Duration = Duration::from_millis(150);
+
+    /// How many checks may be under way, where nobody decides.
+    pub const CHECKS_MAX: usize = 512;
+
+    /// What a validator starts out with, for tokens issued by `issuer`.
+    pub fn new(issuer: &str) -> Self {
+        Self {
+            reaper_lag_max: session_domain::usecase::validate::REAPER_LAG_MAX,
+            activity_interval: Duration::from_secs(1),
+            cookie_name: session_domain::policy::session_cookie_name(issuer).to_owned(),
+            check_within: Self::CHECK_WITHIN,
+            checks_max: Self::CHECKS_MAX,
+        }
+    }
+}
+
+/// What is asked: may this request pass?
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// The policy it is judged by.
+    pub policy: &'a str,
+    /// Its method; `None` where whoever asks doesn't know it for sure.
+    pub method: Option<&'a str>,
+    /// Its header fields, as the client sent them.
+    pub headers: &'a HeaderMap,
+    /// How long the answer may take, where whoever asks says so.
+    pub within: Option<Duration>,
+}
+
+/// The answer.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made and taken apart once per request, where a box would be an allocation"
+)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// It may pass, as this session.
+    Allow(Claims),
+    /// It is a CORS preflight and may pass, as nobody.
+    Preflight,
+    /// It may not.
+    Deny(Denial),
+}
+
+/// Judges requests from memory. Clones are the same validator.
+#[derive(Clone)]
+pub struct Validator(Arc<Inner>);
+
+struct Inner {
+    state: Arc<RevocationState>,
+    activity: Arc<Activity>,
+    in_force: ArcSwap<InForce>,
+    ports: Ports,
+    config: Config,
+    checks: AtomicUsize,
+}
+
+/// The policies, and what each of them requires of a token, ready to be lent.
+struct InForce {
+    policies: Policies,
+    requirements: BTreeMap<String, Requirements>,
+}
+
+impl InForce {
+    fn new(policies: Policies, config: &Config) -> Self {
+        let requirements = policies.iter().map(|(name, policy)| {
+            let requirements = Requirements {
+                audience: policy.audience.clone(),
+                reaper_lag_max: config.reaper_lag_max,
+            };
+            (name.to_owned(), requirements)
+        });
+        Self {
+            requirements: requirements.collect(),
+            policies,
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<(&Policy, &Requirements)> {
+        Some((self.policies.get(name)?, self.requirements.get(name)?))
+    }
+}
+
+/// What one request is judged by.
+struct Bench<'a> {
+    policies: &'a Policies,
+    policy: &'a Policy,
+    requirements: &'a Requirements,
+    headers: &'a HeaderMap,
+    within: Duration,
+}
+
+impl Validator {
+    /// A validator that knows nothing yet, and what has to run for it to learn.
+    pub fn new(config: Config, policies: Policies, ports: Ports) -> (Self, Following) {
+        let state = Arc::new(RevocationState::new());
+        let activity = Arc::new(Activity::default());
+        let mut id = [0; 16];
+        ports.entropy.fill(&mut id);
+        let instance = InstanceId(uuid::Builder::from_random_bytes(id).into_uuid());
+        tracing::info!(%instance, "validator starting");
+        let following = Following {
+            follower: Follower::new(instance, Arc::clone(&state), FollowerConfig::default()),
+            state: Arc::clone(&state),
+            activity: Arc::clone(&activity),
+            activity_interval: config.activity_interval,
+            bus: Arc::clone(&ports.bus),
+            clock: Arc::clone(&ports.clock),
+            timer: Arc::clone(&ports.timer),
+        };
+        let inner = Inner {
+            state,
+            activity,
+            in_force: ArcSwap::from_pointee(InForce::new(policies, &config)),
+            ports,
+            config,
+            checks: AtomicUsize::new(0),
+        };
+        (Self(Arc::new(inner)), following)
+    }
+
+    /// Whether it has ever held a lease: before, it knows nothing; after, the loss of one only
+    /// means that the authority is asked.
+    pub fn is_ready(&self) -> bool {
+        self.0.state.deadline() != BootInstant::default()
+    }
+
+    /// Judges by other policies from now on. What is being judged is judged by the old ones.
+    pub fn set_policies(&self, policies: Policies) {
+        let in_force = InForce::new(policies, &self.0.config);
+        self.0.in_force.store(Arc::new(in_force));
+    }
+
+    /// Judges an access token by the policy `default`.
+    pub async fn validate(&self, token: &str) -> Decision {
+        let in_force = self.0.in_force.load_full();
+        let Some((policy, requirements)) = in_force.get(DEFAULT) else {
+            return Decision::Deny(Denial::UnknownPolicy);
+        };
+        let bench = Bench {
+            policies: &in_force.policies,
+            policy,
+            requirements,
+            headers: &HeaderMap::new(),
+            within: self.0.config.check_within,
+        };
+        let judged = self.judge_token(&bench, TokenKind::Access, token).await;
+        judged.map_or_else(Decision::Deny, Decision::Allow)
+    }
+
+    /// Judges a request.
+    pub async fn judge(&self, question: &Question<'_>) -> Decision {
+        let judged = self.try_judge(question).await;
+        judged.unwrap_or_else(Decision::Deny)
+    }
+
+    async fn try_judge(&self, question: &Question<'_>) -> Result<Decision, Denial> {
+        let inner = &*self.0;
+        let in_force = inner.in_force.load_full();
+        let (policy, requirements) = in_force.get(question.policy).ok_or(Denial::UnknownPolicy)?;
+        if policy.needs_method() && question.method.is_none() {
+            return Err(Denial::ContextMissing);
+        }
+        let headers = question.headers;
+        // Before the look-up, which then knows of everything up to there.
+        if demand::least_entry(headers) > inner.state.applied() {
+            return Err(Denial::Behind(policy.failure));
+        }
+        let cookie_name = &inner.config.cookie_name;
+        let preflight = |method| is_preflight(method, headers, cookie_name);
+        if policy.preflight && question.method.is_some_and(preflight) {
+            return Ok(Decision::Preflight);
+        }
+        let presented = credential(headers, cookie_name, policy).map_err(|none| match none {
+            NoCredential::Absent => Denial::NoCredential,
+            NoCredential::Ambiguous => Denial::Ambiguous,
+            NoCredential::ForeignOrigin => Denial::ForeignOrigin,
+        })?;
+        let own = inner.config.check_within;
+        let bench = Bench {
+            policies: &in_force.policies,
+            policy,
+            requirements,
+            headers,
+            within: question.within.map_or(own, |told| told.min(own)),
+        };
+        let judged = self.judge_token(&bench, presented.kind, presented.token);
+        judged.await.map(Decision::Allow)
+    }
+
+    async fn judge_token(
+        &self,
+        bench: &Bench<'_>,
+        kind: TokenKind,
+        token: &str,
+    ) -> Result<Claims, Denial> {
+        let inner = &*self.0;
+        let policy = bench.policy;
+        let memory = Memory {
+            state: &inner.state,
+            verifier: inner.ports.verifier.as_ref(),
+            clock: inner.ports.clock.as_ref(),
+        };
+        let (claims, now) = match decide(&memory, token, kind, bench.requirements) {
+            Local::Accept(claims) => (claims, self.now()),
+            Local::Deny(refusal) => return Err(Denial::Refused(refusal)),
+            Local::Blind => return Err(Denial::Unavailable(policy.failure)),
+            Local::Ask(claims) => self.ask(claims, policy, bench.within).await?,
+        };
+        demand::check(&claims, bench.policies, policy, bench.headers, now)?;
+        inner
+            .activity
+            .note(&claims.tenant, claims.session, || self.now());
+        Ok(claims)
+    }
+
+    /// Asks the authority, unless too many wait for it already. Returns its time, too: memory may
+    /// not know it.
+    async fn ask(
+        &self,
+        claims: Claims,
+        policy: &Policy,
+        within: Duration,
+    ) -> Result<(Claims, Timestamp), Denial> {
+        let inner = &*self.0;
+        let _place = Place::take(&inner.checks, inner.config.checks_max)
+            .ok_or(Denial::Overloaded(policy.failure))?;
+        let request = BusRequest::Check(query(&claims));
+        let Ok(BusReply::Check(verdict)) = inner.ports.bus.request(request, within).await else {
+            // Any other answer, or none, is no yes.
+            return Err(Denial::Unavailable(policy.failure));
+        };
+        let now = match &verdict {
+            CheckVerdict::Alive { server_time } => *server_time,
+            CheckVerdict::Dead | CheckVerdict::UnknownKey => self.now(),
+        };
+        match conclude(claims, verdict) {
+            Verdict::Accept(claims) => Ok((claims, now)),
+            Verdict::Deny(refusal) => Err(Denial::Refused(refusal)),
+            Verdict::Unavailable => Err(Denial::Unavailable(policy.failure)),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.state.server_time(self.0.ports.clock.boot())
+    }
+}
+
+/// One of a few places; given back when dropped.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn take(taken: &'a AtomicUsize, most: usize) -> Option<Self> {
+        let before = taken.fetch_add(1, Ordering::Relaxed);
+        // Made first, so that it is given back where there was none.
+        let place = Self(taken);
+        (before < most).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

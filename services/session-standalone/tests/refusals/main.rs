@@ -1,0 +1,17 @@
+//! What the API refuses, how it says so, and that a refused request has changed nothing. Each test
+//! goes through every operation of the API document, and takes what may be wrong with a request
+//! from what the document says of it, so that a new operation or field is tested by being there.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bodies;
+mod bounds;
+mod credentials;
+mod headers;
+mod paths;
+mod queries;
+mod raw;
+mod refusal;
+mod strangers;
+mod world;

@@ -1,0 +1,190 @@
+//! Envoy's `ext_authz` over gRPC (v3), which Istio, Envoy Gateway and others speak, too.
+//!
+//! Every answer has a `status.code`, and every no has a `denied_response` with a status of its own:
+//! without them some gateways let requests through.
+
+mod request;
+mod response;
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use envoy_types::ext_authz::v3::pb::{
+    Authorization, AuthorizationServer, CheckRequest, CheckResponse,
+};
+use futures::future::{BoxFuture, FutureExt};
+use poem::http;
+use session_client::{Decision, Question, Validator};
+use session_runtime::listen::Listener;
+use session_runtime::shutdown::Shutdown;
+use tonic::body::Body;
+use tonic::codegen::Service;
+use tonic::server::NamedService;
+use tonic::{Request, Response, Status};
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::server::HealthReporter;
+
+use crate::authz::less_the_way_back;
+use crate::metrics::Decisions;
+
+/// The longest question that is read, in bytes: header fields, and a body that some gateways send
+/// along.
+const QUESTION_BYTES_MAX: usize = 1024 * 1024;
+
+/// Answers gateways.
+struct Check {
+    validator: Validator,
+    decisions: Decisions,
+}
+
+#[tonic::async_trait]
+impl Authorization for Check {
+    async fn check(
+        &self,
+        request: Request<CheckRequest>,
+    ) -> Result<Response<CheckResponse>, Status> {
+        let within = within(request.metadata());
+        let asked = request::read(request.into_inner());
+        let question = Question {
+            policy: &asked.policy,
+            method: asked.method.as_deref(),
+            headers: &asked.headers,
+            within,
+        };
+        let decision = self.validator.judge(&question).await;
+        self.decisions.count(&decision);
+        let answer = match &decision {
+            Decision::Allow(claims) => response::allow(Some(claims), &asked.headers),
+            Decision::Preflight => response::allow(None, &asked.headers),
+            Decision::Deny(denial) => response::deny(denial),
+        };
+        Ok(Response::new(answer))
+    }
+}
+
+/// How long whoever asks waits, less what the way back may take.
+fn within(metadata: &tonic::metadata::MetadataMap) -> Option<Duration> {
+    let text = |name| metadata.get(name)?.to_str().ok();
+    let deadline = text("grpc-timeout").and_then(grpc_timeout);
+    let expected = text("x-envoy-expected-rq-timeout-ms").and_then(|text| text.parse().ok());
+    let told = deadline
+        .into_iter()
+        .chain(expected.map(Duration::from_millis));
+    told.min().map(less_the_way_back)
+}
+
+/// `TimeoutValue TimeoutUnit` of the gRPC protocol: at most eight digits and a letter.
+fn grpc_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let value = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(value * 3_600),
+        "M" => Duration::from_secs(value * 60),
+        "S" => Duration::from_secs(value),
+        "m" => Duration::from_millis(value),
+        "u" => Duration::from_micros(value),
+        "n" => Duration::from_nanos(value),
+        _ => return None,
+    })
+}
+
+/// Serves on `listener` until the shutdown closes it.
+///
+/// # Errors
+/// As [`Listener::serve`].
+pub async fn serve(
+    listener: Listener,
+    validator: Validator,
+    decisions: Decisions,
+    shutdown: Shutdown,
+) -> io::Result<()> {
+    let check = Check {
+        validator: validator.clone(),
+        decisions,
+    };
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let services = Arc::new(Services {
+        check: AuthorizationServer::new(check).max_decoding_message_size(QUESTION_BYTES_MAX),
+        health,
+    });
+    let reporting = report(reporter, validator, shutdown.clone());
+    let (served, ()) = futures::join!(listener.serve_service(services, shutdown), reporting);
+    served
+}
+
+/// Tells who asks by gRPC's own health protocol what `/readyz` tells others.
+async fn report(reporter: HealthReporter, validator: Validator, shutdown: Shutdown) {
+    let tell = async |status| {
+        for service in ["", AuthorizationServer::<Check>::NAME] {
+            reporter.set_service_status(service, status).await;
+        }
+    };
+    tell(ServingStatus::NotServing).await;
+    tokio::select! {
+        () = crate::ready(&validator) => {}
+        () = shutdown.draining() => return,
+    }
+    tell(ServingStatus::Serving).await;
+    shutdown.draining().await;
+    tell(ServingStatus::NotServing).await;
+}
+
+/// Both services on one port.
+struct Services<H: Health> {
+    check: AuthorizationServer<Check>,
+    health: HealthServer<H>,
+}
+
+impl<H: Health> hyper::service::Service<http::Request<hyper::body::Incoming>> for Services<H> {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn call(&self, request: http::Request<hyper::body::Incoming>) -> Self::Future {
+        let of = |name: &str| {
+            let path = request.uri().path();
+            path.strip_prefix('/')
+                .and_then(|path| path.strip_prefix(name))
+                .is_some_and(|method| method.starts_with('/'))
+        };
+        // Each is ready at all times, and says what it doesn't know itself.
+        if of(AuthorizationServer::<Check>::NAME) {
+            self.check.clone().call(request)
+        } else if of(HealthServer::<H>::NAME) {
+            self.health.clone().call(request)
+        } else {
+            let unknown = Status::unimplemented("there is no such service here");
+            async { Ok(unknown.into_http()) }.boxed()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_digits_and_a_unit() {
+        for (text, expected) in [
+            ("200m", Some(Duration::from_millis(200))),
+            ("1S", Some(Duration::from_secs(1))),
+            ("99999999H", Some(Duration::from_secs(99_999_999 * 3_600))),
+            ("5u", Some(Duration::from_micros(5))),
+            ("7n", Some(Duration::from_nanos(7))),
+            ("", None),
+            ("m", None),
+            ("100", None),
+            ("-1m", None),
+            ("1é", None),
+            ("123456789m", None),
+        ] {
+            assert_eq!(grpc_timeout(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! How a decision is said by a `CheckResponse`.
+
+use envoy_types::ext_authz::v3::pb::{
+    CheckResponse, DeniedHttpResponse, HeaderAppendAction, HeaderValue, HeaderValueOption,
+    HttpResponse, HttpStatus, OkHttpResponse,
+};
+use envoy_types::pb::google::protobuf::value::Kind;
+use envoy_types::pb::google::protobuf::{Struct, Value};
+use envoy_types::pb::google::rpc;
+use poem::http::{self, HeaderMap, StatusCode};
+use session_client::{Claims, Denial, identity};
+use tonic::Code;
+
+/// Spellings that some application servers fold onto the identity fields, and that a gateway may
+/// have let through unseen.
+const ALIASES: [&str; 7] = [
+    "x_session_subject",
+    "x_session_id",
+    "x_session_tenant",
+    "x_session_acr",
+    "x_session_auth_time",
+    "x_session_expires",
+    "x_session_scope",
+];
+
+/// Let it through, as this session or as nobody. The identity fields replace the client's own, and
+/// what could be taken for them is removed.
+pub fn allow(claims: Option<&Claims>, asked: &HeaderMap) -> CheckResponse {
+    let spoofed = asked.keys().map(http::HeaderName::as_str);
+    let spoofed = spoofed.filter(|name| identity::is_alias(name));
+    let mut remove: Vec<_> = ALIASES
+        .into_iter()
+        .chain(spoofed)
+        .map(str::to_owned)
+        .collect();
+    remove.sort_unstable();
+    remove.dedup();
+    let fields = identity::fields(claims);
+    let ok = OkHttpResponse {
+        headers: fields
+            .map(|(name, value)| header(name.as_str(), &value))
+            .collect(),
+        headers_to_remove: remove,
+        ..OkHttpResponse::default()
+    };
+    CheckResponse {
+        status: Some(status(Code::Ok, "")),
+        dynamic_metadata: claims.map(metadata),
+        http_response: Some(HttpResponse::OkResponse(ok)),
+    }
+}
+
+/// Don't, and why.
+pub fn deny(denial: &Denial) -> CheckResponse {
+    let answer = denial.answer();
+    let headers = answer.headers.iter();
+    let denied = DeniedHttpResponse {
+        status: Some(HttpStatus {
+            code: answer.status.as_u16().into(),
+        }),
+        headers: headers
+            .map(|(name, value)| header(name.as_str(), value))
+            .collect(),
+        body: String::from_utf8_lossy(&answer.body).into_owned(),
+    };
+    CheckResponse {
+        status: Some(status(code(answer.status), denial.code())),
+        dynamic_metadata: None,
+        http_response: Some(HttpResponse::DeniedResponse(denied)),
+    }
+}
+
+/// The gRPC code nearest to an HTTP status. Never `Ok`.
+fn code(status: StatusCode) -> Code {
+    match status {
+        StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+        StatusCode::TOO_MANY_REQUESTS => Code::ResourceExhausted,
+        StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
+        _ => Code::PermissionDenied,
+    }
+}
+
+fn status(code: Code, message: &str) -> rpc::Status {
+    rpc::Status {
+        code: code.into(),
+        message: message.to_owned(),
+        details: Vec::new(),
+    }
+}
+
+fn header(name: &str, value: &http::HeaderValue) -> HeaderValueOption {
+    HeaderValueOption {
+        header: Some(HeaderValue {
+            key: name.to_owned(),
+            value: String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            raw_value: Vec::new(),
+        }),
+        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+        ..HeaderValueOption::default()
+    }
+}
+
+/// What a gateway's log and its other filters may use.
+fn metadata(claims: &Claims) -> Struct {
+    let text = |value: &str| Kind::StringValue(value.to_owned());
+    let optional = |value: &Option<String>| value.as_deref().map_or(Kind::NullValue(0), text);
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "seconds stay whole for 285 million years"
+    )]
+    let expires = Kind::NumberValue(claims.expires_at.unix_seconds() as f64);
+    let fields = [
+        ("sub", text(claims.subject.as_str())),
+        ("sid", text(&claims.session.to_string())),
+        ("tenant", text(claims.tenant.as_str())),
+        ("acr", optional(&claims.acr)),
+        ("scope", optional(&claims.scope)),
+        ("expires", expires),
+    ];
+    let value = |kind| Value { kind: Some(kind) };
+    Struct {
+        fields: fields
+            .map(|(name, kind)| (name.to_owned(), value(kind)))
+            .into(),
+    }
+}
