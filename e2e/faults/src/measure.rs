@@ -58,8 +58,8 @@ async fn everything(world: &World, users: &Arc<Users>, ends: usize) -> Result<St
     let (commit_half, commit_most) = line("a commit", &mut commits(world, each)?);
     let mut trips = round_trips(world, each).await.context("NATS")?;
     let (trip_half, trip_most) = line("a round trip over NATS", &mut trips);
-    let mut ends = one_by_one(users, each).await;
-    let (end_half, end_most) = line("an end, one at a time", &mut ends);
+    let mut singly = one_by_one(users, each).await;
+    let (end_half, end_most) = line("an end, one at a time", &mut singly);
     let mut commits_after = commits(world, each)?;
     line("a commit, afterwards", &mut commits_after);
     let ratio_half = end_half / (commit_half + trip_half);

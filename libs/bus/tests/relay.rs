@@ -18,12 +18,14 @@ use session_domain::ids::{Generation, InstanceId, TenantId};
 use session_domain::port::{
     Clock, End, EventOutbox, EventPublisher, PortError, Rotate, SessionStore, Start, Targets, Why,
 };
-use session_domain::session::EndReason;
+use session_domain::session::{EndReason, NewSession};
 use session_domain::usecase::relay::{Relay, RelayPorts, Relayed};
 use session_runtime::clock::{SystemClock, SystemEntropy, TokioTimer};
 use session_store::{PostgresOptions, PostgresStore, PostgresUrl};
+use session_testkit::deployment::{Deployment, Role};
 use session_testkit::servers::{Database, Nats, Postgres};
 use tokio::sync::Notify;
+use tokio::task::block_in_place;
 use uuid::Uuid;
 
 use support::{PATIENCE, config, connect, eventually, stored, stream};
@@ -56,7 +58,11 @@ fn database() -> Database<'static> {
 }
 
 async fn open(database: &Database<'_>) -> Arc<PostgresStore> {
-    let url = database.url().parse().unwrap();
+    open_at(&database.url()).await
+}
+
+async fn open_at(url: &str) -> Arc<PostgresStore> {
+    let url = url.parse().unwrap();
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
     let store = PostgresStore::connect(&url, &options(), clock, entropy).await;
     Arc::new(store.unwrap())
@@ -69,10 +75,22 @@ fn ours() -> EventStream {
 /// Starts a session, uses it and ends it.
 async fn live(store: Arc<PostgresStore>, number: u128) {
     let store: &dyn SessionStore = store.as_ref();
-    let new = sample::new_session(number, "alice");
-    let (tenant, id, seed) = (TenantId::default(), new.draft().id, new.seed().clone());
+    let sample = sample::new_session(number, "alice");
+    let (tenant, id, seed) = (
+        TenantId::default(),
+        sample.draft().id,
+        sample.seed().clone(),
+    );
+    // By the clock, so that no reaper finds it overdue, whenever this runs.
+    let now = SystemClock.wall();
+    let mut draft = sample.draft().clone();
+    draft.created_at = now;
+    draft.last_seen_at = now;
+    draft.refresh.rotated_at = now;
+    draft.expires_at = now.plus(Duration::from_hours(1));
+    draft.absolute_expires_at = now.plus(Duration::from_hours(24));
     let start = Start {
-        session: new,
+        session: NewSession::new(draft, seed.clone()),
         actor: Actor::System,
         limit: None,
         idempotency: None,
@@ -84,7 +102,7 @@ async fn live(store: Arc<PostgresStore>, number: u128) {
             id,
             presented: Generation(presented),
             seed: seed.clone(),
-            at: sample::START.plus(Duration::from_secs(1)),
+            at: now,
             grace: Duration::from_secs(10),
             actor: Actor::System,
         };
@@ -291,10 +309,10 @@ async fn while_nats_is_away_events_wait_and_then_all_are_told() {
     let relaying = tokio::spawn(keep_relaying(Arc::clone(&store), publisher, relay));
     let half = SESSIONS / 2;
     join_all((1..=half).map(|number| live(Arc::clone(&store), number))).await;
-    tokio::task::block_in_place(|| server.kill());
+    block_in_place(|| server.kill());
     join_all((half + 1..=SESSIONS).map(|number| live(Arc::clone(&store), number))).await;
     assert!(store.oldest_unrelayed().await.unwrap().is_some());
-    tokio::task::block_in_place(|| server.restart());
+    block_in_place(|| server.restart());
     eventually(async || {
         let waits = store.oldest_unrelayed().await.unwrap();
         waits.is_none().then_some(())
@@ -337,4 +355,31 @@ async fn whoever_dies_is_replaced_within_its_lease_and_whoever_leaves_at_once() 
     next.resign(store.as_ref()).await.unwrap();
     assert_eq!(last.step(&ports).await.unwrap(), nothing);
     assert_eq!(next.step(&ports).await.unwrap(), Relayed::Standby);
+}
+
+/// The real program, as shipped: it relays unless told otherwise, and any number of it may run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reapers_that_are_killed_in_turn_tell_everything_once_and_in_order() {
+    let deployment = block_in_place(Deployment::prepare);
+    let store = open_at(&deployment.postgres.url("postgres")).await;
+    let mut reapers = block_in_place(|| [(); 2].map(|()| deployment.start(Role::Reaper)));
+    let quarter = SESSIONS / 4;
+    for round in 0..4 {
+        let numbers = round * quarter + 1..=(round + 1) * quarter;
+        let writing = join_all(numbers.map(|number| live(Arc::clone(&store), number)));
+        let victim = &mut reapers[usize::try_from(round % 2).unwrap()];
+        let hurting = async { block_in_place(|| victim.kill()) };
+        futures::future::join(writing, hurting).await;
+        // One is left, and goes on.
+        eventually(async || {
+            let waits = store.oldest_unrelayed().await.unwrap();
+            waits.is_none().then_some(())
+        })
+        .await;
+        block_in_place(|| victim.restart());
+    }
+    for mut reaper in reapers {
+        assert!(block_in_place(|| reaper.terminate()), "it stops when told");
+    }
+    assert_all_told_in_order(&deployment.nats).await;
 }

@@ -10,11 +10,12 @@ use futures::future::{join_all, poll_immediate};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use session_domain::contract::sample;
 use session_domain::event::Actor;
-use session_domain::ids::{Generation, Serial, ServiceKeyId, SessionId, TenantId};
+use session_domain::ids::{Generation, InstanceId, Serial, ServiceKeyId, SessionId, TenantId};
 use session_domain::port::{
     Change, End, Eviction, Idempotency, Outcome, PortError, RevocationLog, Rotate, SessionLimit,
     SessionStore, Start, StartOutcome, Targets, Why,
 };
+use session_domain::revocation::{GrantReply, GrantRequest};
 use session_domain::session::{EndReason, RefreshVerdict, Status};
 use session_store::PostgresStore;
 use session_testkit::servers::Postgres;
@@ -354,6 +355,49 @@ async fn a_lone_change_is_one_transaction_of_few_calls() {
         calls <= 5,
         "{calls} calls: begin, lock, event, counters, log and commit"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leases_asked_for_together_are_granted_together() {
+    let database = database();
+    let store = open(&database).await;
+    let ask = async |instance: u128, counter: u64| {
+        let request = GrantRequest {
+            instance: InstanceId(uuid::Uuid::from_u128(instance)),
+            counter,
+            applied: None,
+        };
+        store.grant(&request, Duration::from_secs(5)).await
+    };
+    let before = store.counts().transactions;
+    // Each twice, so that both may be in one group.
+    let asked = (1..=200).map(|n| ask(1 + n % 100, 1 + u64::try_from(n).unwrap() / 101));
+    let replies = join_all(asked).await;
+    let transactions = store.counts().transactions - before;
+    assert!(
+        transactions < 20,
+        "{transactions} transactions for 200 grants"
+    );
+    let mut secrets = BTreeMap::new();
+    for (n, reply) in (1..=200_u128).zip(replies) {
+        // The later counter may have come first; the earlier is refused then.
+        match reply {
+            Ok(GrantReply::Granted(grant)) => {
+                let known = secrets
+                    .entry(1 + n % 100)
+                    .or_insert_with(|| grant.secret.clone());
+                assert_eq!(*known, grant.secret, "one secret for a holder's life");
+            }
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => assert!(n <= 100 && !error.is_retry(), "{error:?}"),
+        }
+    }
+    let leases = store.holders().await.unwrap().leases;
+    assert_eq!(leases.len(), 100);
+    for lease in leases {
+        let instance = lease.instance.0.as_u128();
+        assert_eq!((lease.counter, &lease.secret), (2, &secrets[&instance]));
+    }
 }
 
 /// What the callers were told before the server died.

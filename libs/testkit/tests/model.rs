@@ -25,6 +25,7 @@ const fn world<G>((step, steps): (Duration, u32)) -> SmallWorld<G> {
         steps,
         ends: 1,
         crashes: 0,
+        joins: 1,
         failovers: 0,
         renewals: true,
         decisions: 0,
@@ -68,11 +69,14 @@ const fn held_up<G>() -> SmallWorld<G> {
     }
 }
 
-/// One end, one join, and a database that is handed over, with whatever loss.
+/// Two ends, and a database that is handed over, with whatever loss: one end may be lost, and the
+/// other be given its number.
 const fn handed_over<G>() -> SmallWorld<G> {
     SmallWorld {
+        ends: 2,
+        joins: 0,
         failovers: 1,
-        ..world(ONE_LONG_STEP)
+        ..world(TWO_STEPS)
     }
 }
 
@@ -110,7 +114,7 @@ fn an_end_a_join_and_a_thread_held_up() {
 }
 
 #[test]
-fn an_end_a_join_and_a_failover_with_any_loss() {
+fn two_ends_and_a_failover_with_any_loss() {
     no_state_is_broken(&handed_over());
 }
 

@@ -147,7 +147,7 @@ async fn a_sessions_life_is_told_once_and_in_order() {
     assert_eq!(moment(until), moment(&extended["expires_at"]));
     assert_eq!(told_of[2]["data"]["actor"]["session"], session.id.as_str());
     assert_eq!(told_of[3]["data"]["acr"], "aal2");
-    assert_eq!(told_of[4]["data"]["reason"], "revoked_by_service");
+    assert_eq!(told_of[4]["data"]["reason"], "revoked_by_admin");
     assert_eq!(told_of[4]["data"]["actor"]["kind"], "service");
 }
 

@@ -253,6 +253,10 @@ pub async fn a_lease_given_up_is_not_granted_by_a_late_request((_, log): Pair) {
     // Not those of others.
     granted(&log, ask(3, 1, None)).await;
     assert_eq!(only_lease(&log).await.instance, instance(3));
+    // Whoever asks for one all the same, beyond what it gave up, is waited for.
+    granted(&log, ask(1, 4, Some(head))).await;
+    let holders = leases(&log).await;
+    assert!(holders.iter().any(|lease| lease.instance == instance(1)));
 }
 
 /// What it has applied is lost: its numbers, and the serials of the same time, are never given to

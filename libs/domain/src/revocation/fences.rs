@@ -406,7 +406,10 @@ mod tests {
         let first = begin(&mut fences, T0, 3, vec![dead.clone()]);
         let later = T0.plus(L);
         let second = begin(&mut fences, later, 4, vec![dead.clone()]);
-        assert!(!fences.take_if_open(later, second), "its lease may still run");
+        assert!(
+            !fences.take_if_open(later, second),
+            "its lease may still run"
+        );
         let over = T0.plus(outlives());
         let actions = fences.poll(over);
         assert!(

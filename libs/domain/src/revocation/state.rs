@@ -280,7 +280,9 @@ fn merged(sorted: Vec<SerialRange>) -> Vec<SerialRange> {
     let mut ranges: Vec<SerialRange> = Vec::with_capacity(sorted.len());
     for range in sorted {
         match ranges.last_mut() {
-            Some(last) if range.first.0 <= last.last.0.saturating_add(1) => last.last = last.last.max(range.last),
+            Some(last) if range.first.0 <= last.last.0.saturating_add(1) => {
+                last.last = last.last.max(range.last)
+            }
             _ => ranges.push(range),
         }
     }

@@ -97,22 +97,19 @@ impl Reader {
     }
 
     /// The names somebody has given sections within `section`: `a` where `section.a.…` is set, by
-    /// whatever layer, and where the file has `[section.a]` with nothing in it. Each is then read like any other section; a name is lowercase letters,
-    /// digits, `-` and `_`, and others are mistakes.
+    /// whatever layer, and where the file has `[section.a]` with nothing in it. Each is then read
+    /// like any other section; a name is lowercase letters, digits, `-` and `_`, and others are
+    /// mistakes.
     pub fn names(&mut self, section: &str) -> BTreeSet<String> {
         let within = format!("{section}.");
         let prefix = format!("{}__", variable(section));
-        let file = self
-            .layers
-            .file
-            .iter()
-            .flat_map(|(_, values)| values.keys());
-        let flags = self.layers.flags.keys();
-        let written = file
-            .chain(flags)
-            .filter_map(|name| name.strip_prefix(&within));
-        let written = written.filter_map(|rest| rest.split_once('.'));
-        let environment = self.layers.environment.keys();
+        let layers = &self.layers;
+        let flags = layers.flags.keys().filter_map(|name| name.rsplit_once('.'));
+        let sections = layers.sections.iter().map(String::as_str);
+        let sections = sections.chain(flags.map(|(section, _)| section));
+        let written = sections.filter_map(|name| name.strip_prefix(&within));
+        let written = written.filter_map(|rest| rest.split('.').next());
+        let environment = layers.environment.keys();
         let environment = environment.filter_map(|name| name.strip_prefix(&prefix));
         let environment = environment.filter_map(|rest| rest.split_once("__"));
         let mut names: BTreeSet<String> = written.map(str::to_owned).collect();

@@ -52,6 +52,8 @@ pub struct SmallWorld<G> {
     pub ends: usize,
     /// How many processes die, at most one.
     pub crashes: usize,
+    /// How many validators join while the others work, at most one.
+    pub joins: usize,
     /// How often the database is handed over, at most once. What comes after begins a new epoch.
     pub failovers: usize,
     /// Whether the second validator's renewals are heard. The first one's never are.

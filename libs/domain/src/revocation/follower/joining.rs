@@ -28,7 +28,9 @@ impl<G: Guards> Follower<G> {
             }
             Some(head) if head.epoch != part.head.epoch => return self.rejoin(now),
             // An answer to what was asked before, or one that comes twice.
-            Some(head) if more.is_none() || *more != part.after || !is_no_older(part.head, head) => {
+            Some(head)
+                if more.is_none() || *more != part.after || !is_no_older(part.head, head) =>
+            {
                 return;
             }
             Some(_) => {

@@ -22,7 +22,7 @@ impl<G: Guards> SmallWorld<G> {
         if state.now.since(START_OF_TIME) < self.step * self.steps {
             all.push(Action::Tick);
         }
-        if state.people.len() == 1 {
+        if state.people.len() <= self.joins {
             all.push(Action::Join);
         }
         // Where nobody waits, a crash is the same as never having been asked.

@@ -1,5 +1,7 @@
 //! What becomes of the log when the database changes hands, and when it grows old.
 
+use std::collections::BTreeSet;
+
 use session_domain::ids::{LogEpoch, Seq, Serial};
 use session_domain::revocation::{Guards, Head, LogRun, SerialRange};
 use session_domain::session::Status;
@@ -93,6 +95,16 @@ impl Database {
         self.settled = false;
         self.pruned = self.entries.len();
         if G::SERIALS_SKIPPED {
+            // Serials aren't drawn in the order of commits, so those of lost sessions may be among
+            // the smaller ones.
+            let here = |&(number, _): &(usize, _)| !self.lost.contains(&number);
+            let sessions = self.sessions.iter().enumerate().filter(here);
+            let known: BTreeSet<_> = sessions.map(|(_, session)| session.serial).collect();
+            let nobodys = (1..=self.last_serial).map(Serial);
+            let nobodys =
+                nobodys.filter(|serial| !known.contains(serial) && !self.is_skipped(*serial));
+            let nobodys: Vec<_> = nobodys.collect();
+            self.ended.extend(nobodys);
             let first = Serial(self.last_serial + 1);
             // As the real one goes by the time: histories that are lost one after the other must
             // not go on from the same place.
@@ -102,10 +114,14 @@ impl Database {
         }
     }
 
+    fn is_skipped(&self, serial: Serial) -> bool {
+        self.skipped.iter().any(|range| range.contains(serial))
+    }
+
     /// A serial that was drawn when something started: it is drawn again if that was before an
     /// epoch began, as the real one doesn't let that happen in between.
     pub(super) fn drawn(&mut self, serial: Serial) -> Serial {
-        if self.skipped.iter().any(|range| range.contains(serial)) {
+        if self.is_skipped(serial) || self.ended.contains(&serial) {
             self.draw()
         } else {
             serial

@@ -82,6 +82,7 @@ impl Database {
             lease,
             granted_head: head.seq,
         };
+        self.longest = self.longest.max(self.lease);
         self.leases.insert(request.instance, row);
         Some(GrantReply::Granted(Grant {
             counter,
