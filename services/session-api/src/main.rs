@@ -144,6 +144,9 @@ async fn run(process: Process) -> Result<()> {
     let shutdown = Shutdown::on_signals(process.shutdown)?;
     let readiness = Readiness::new(&shutdown);
     let reached = readiness.check("database");
+    // Known from the start, or reaching the database would look like being ready: the API takes it
+    // over once it runs.
+    readiness.check("api");
     let mut tasks = Tasks::new(&shutdown);
     tasks.spawn(
         "private",

@@ -112,10 +112,16 @@ fn without_nulls(mut body: Value) -> Value {
     body
 }
 
+/// Use is written once it is a tenth of the idle allowance newer than what is written.
+const WRITTEN_OFTEN: [(&str, &str); 1] = [("SESSION_SESSION__IDLE_TIMEOUT", "10s")];
+
+/// That tenth.
+const STEP: Duration = Duration::from_secs(1);
+
 #[tokio::test]
 async fn a_validation_counts_as_use_unless_it_says_otherwise() {
     let dir = tempfile::tempdir().unwrap();
-    let instance = Instance::start(dir.path());
+    let instance = Instance::start_set(dir.path(), &WRITTEN_OFTEN);
     let alice = instance.sign_in("alice").await;
     let validate = |body: Value| {
         answer(
@@ -157,13 +163,14 @@ async fn a_validation_counts_as_use_unless_it_says_otherwise() {
 #[tokio::test]
 async fn a_use_noted_before_a_stop_is_written_by_it() {
     let dir = tempfile::tempdir().unwrap();
-    let mut instance = Instance::start(dir.path());
+    let mut instance = Instance::start_set(dir.path(), &WRITTEN_OFTEN);
     let alice = instance.sign_in("alice").await;
     let created = answer(
         instance.service(Method::GET, &format!("/sessions/{}", alice.id)),
         200,
     )
     .await;
+    tokio::time::sleep(STEP).await;
     let body = json!({"session_token": alice.cookie});
     answer(
         instance
