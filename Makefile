@@ -61,7 +61,7 @@ demo: ## Plays a day of one user on four devices against what `make run` or `mak
 
 test: ## Runs all tests; first installs the servers they need, where those are missing
 	@missing=$$($(call missing,$(TEST_PROGRAMS))); test -z "$$missing" || $(MAKE) --no-print-directory servers
-	$(CARGO) test --workspace -j $(JOBS) --no-fail-fast
+	TESTKIT_PROGRAMS=built $(CARGO) test --workspace -j $(JOBS) --no-fail-fast
 
 sim: ## Runs SEEDS=100000 schedules of the revocation protocol in simulation
 	@$(CARGO) run --release -j $(JOBS) -p session-testkit --example sim -- $(SEEDS)

@@ -89,6 +89,11 @@ fn beside(name: &str) -> PathBuf {
     let api = Path::new(env!("CARGO_BIN_EXE_session-api"));
     let folder = api.parent().expect("a folder of programs");
     BUILT.call_once(|| {
+        // `make test` has built them with everything else; on their own, cargo would build their
+        // dependencies once more, with fewer features.
+        if std::env::var_os("TESTKIT_PROGRAMS").is_some_and(|state| state == "built") {
+            return;
+        }
         let mut build = Command::new(env!("CARGO"));
         build.args([
             "build",
