@@ -236,7 +236,7 @@ struct Never;
 #[async_trait]
 impl session_domain::port::Timer for Never {
     async fn sleep_until(&self, _: session_domain::time::BootInstant) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

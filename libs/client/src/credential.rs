@@ -146,7 +146,7 @@ fn subprotocol(headers: &HeaderMap) -> Result<Option<&str>, NoCredential> {
 }
 
 /// Whether it is a WebSocket handshake. Gateways keep `Upgrade` to themselves, as it is about one
-/// connection (nginx), or there is none (HTTP/2, RFC 8441). What is about WebSockets themselves
+/// connection (nginx), or there is none (HTTP/2, RFC 8441). What is about `WebSockets` themselves
 /// comes through.
 fn is_websocket(headers: &HeaderMap) -> bool {
     let upgraded = headers.get_all(UPGRADE).iter().any(|value| {

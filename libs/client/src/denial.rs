@@ -157,16 +157,11 @@ impl Denial {
             Self::Ambiguous => Some(r#"Bearer realm="session", error="invalid_request""#.into()),
             Self::Refused(_) => Some(r#"Bearer realm="session", error="invalid_token""#.into()),
             Self::StepUp(StepUp { acr, max_age }) => {
-                let mut challenge =
-                    r#"Bearer realm="session", error="insufficient_user_authentication""#
-                        .to_owned();
-                if let Some(acr) = acr {
-                    challenge += &format!(r#", acr_values="{acr}""#);
-                }
-                if let Some(max_age) = max_age {
-                    challenge += &format!(r#", max_age="{}""#, max_age.as_secs());
-                }
-                Some(challenge.into())
+                let error = r#"Bearer realm="session", error="insufficient_user_authentication""#;
+                let acr = acr.as_ref().map(|acr| format!(r#", acr_values="{acr}""#));
+                let max_age = max_age.map(|age| format!(r#", max_age="{}""#, age.as_secs()));
+                let parts = [acr.unwrap_or_default(), max_age.unwrap_or_default()];
+                Some(format!("{error}{}", parts.concat()).into())
             }
             Self::Scope(scopes) => Some(
                 format!(r#"Bearer realm="session", error="insufficient_scope", scope="{scopes}""#)

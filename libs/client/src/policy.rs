@@ -53,7 +53,7 @@ pub struct Policy {
 
 impl Policy {
     /// Any session that is good and meant for `audience`, by bearer token or cookie; no
-    /// WebSockets with the cookie, no preflights.
+    /// `WebSockets` with the cookie, no preflights.
     pub fn new(audience: String) -> Self {
         Self {
             audience,

@@ -125,7 +125,7 @@ async fn a_tower_service_is_reached_by_nobody_but_those_let_through() {
 }
 
 #[handler]
-fn greet(claims: Data<&Claims>) -> String {
+fn greet(Data(claims): Data<&Claims>) -> String {
     claims.subject.as_str().to_owned()
 }
 

@@ -1,4 +1,4 @@
-//! An event as other systems hear it: CloudEvents 1.0, JSON, structured mode. What leaves the
+//! An event as other systems hear it: `CloudEvents` 1.0, JSON, structured mode. What leaves the
 //! product is named here one by one, so that a new fact says nothing to others before somebody
 //! has decided what.
 
@@ -65,15 +65,15 @@ pub struct Detail {
     /// The authentication context class reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acr: Option<String>,
+    /// The revocation of many sessions at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<RevocationId>,
     /// Why it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<EndReason>,
     /// The signing key's `kid`, or the service key's public handle.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// The revocation of many sessions at once.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub revocation: Option<RevocationId>,
     /// The device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceId>,

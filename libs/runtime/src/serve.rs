@@ -163,7 +163,7 @@ where
     let silent = async {
         tokio::time::sleep(HEAD_WITHIN).await;
         if spoken.load(Ordering::Relaxed) {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     };
     tokio::select! {

@@ -15,9 +15,9 @@ use session_domain::revocation::{
 
 use crate::dialect::failed;
 use crate::entity::{entry, floor, head, signed, unsigned};
-use crate::{epochs, keys};
 use crate::rows::{damaged, from_json, to_json};
 use crate::serials;
+use crate::{epochs, keys};
 
 /// The one row of `revocation_head`.
 const HEAD_ID: i64 = 1;
@@ -150,23 +150,20 @@ pub(crate) async fn snapshot<C: ConnectionTrait>(
         after: mark.cloned(),
         more: None,
     };
-    let mut reached = match mark {
-        Some(mark) => mark.clone(),
-        None => {
-            let keys = keys::signing_keys(db).await?.into_iter();
-            let keys = keys.filter(|key| key.retired_at.is_none());
-            snapshot.keys = keys.map(|key| key.public).collect();
-            snapshot.skipped = epochs::skipped(db).await?;
-            SnapshotMark {
-                floor: None,
-                list: None,
-            }
-        }
-    };
+    if mark.is_none() {
+        let keys = keys::signing_keys(db).await?.into_iter();
+        let keys = keys.filter(|key| key.retired_at.is_none());
+        snapshot.keys = keys.map(|key| key.public).collect();
+        snapshot.skipped = epochs::skipped(db).await?;
+    }
+    let mut reached = mark.cloned().unwrap_or(SnapshotMark {
+        floor: None,
+        list: None,
+    });
     snapshot.floors = floors(db, reached.floor.as_ref()).await?;
     snapshot.lists = lists(db, reached.list).await?;
-    let full = snapshot.floors.len() == SNAPSHOT_FLOORS_MAX
-        || snapshot.lists.len() == SNAPSHOT_LISTS_MAX;
+    let full =
+        snapshot.floors.len() == SNAPSHOT_FLOORS_MAX || snapshot.lists.len() == SNAPSHOT_LISTS_MAX;
     if let Some((tenant, _)) = snapshot.floors.last() {
         reached.floor = Some(tenant.clone());
     }

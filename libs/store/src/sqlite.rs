@@ -10,8 +10,8 @@ use session_domain::bulk::Revocation;
 use session_domain::ids::{InstanceId, LogEpoch, RevocationId, Serial, SessionId, TenantId};
 use session_domain::known_device::KnownDevice;
 use session_domain::port::{
-    Change, DeviceQuery, ListQuery, MatchPage, MatchQuery, Outcome, PortError, RevocationLog, ServiceKey, SessionStore,
-    StoredSigningKey,
+    Change, DeviceQuery, ListQuery, MatchPage, MatchQuery, Outcome, PortError, RevocationLog,
+    ServiceKey, SessionStore, StoredSigningKey,
 };
 use session_domain::revocation::{
     GrantReply, GrantRequest, Head, Holders, LogRun, Snapshot, SnapshotMark,
@@ -21,8 +21,8 @@ use session_domain::session::{Seeded, Session};
 use session_domain::stats::SessionStats;
 use session_domain::time::Timestamp;
 
-use crate::lock::FileLock;
 use crate::epochs::LogWork;
+use crate::lock::FileLock;
 use crate::writer::{WriterCounts, WriterHandle};
 use crate::{counters, devices, epochs, keys, leases, log, revocations, serials, sessions};
 
@@ -136,7 +136,9 @@ impl RevocationLog for SqliteStore {
     ) -> Result<GrantReply, PortError> {
         let reply = self.writer.grant(*request, lease).await?;
         if let Some(applied) = epochs::ahead(request, &reply) {
-            self.writer.log(LogWork::BeginUnlessReached(applied)).await?;
+            self.writer
+                .log(LogWork::BeginUnlessReached(applied))
+                .await?;
         }
         Ok(reply)
     }

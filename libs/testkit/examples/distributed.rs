@@ -40,7 +40,7 @@ async fn main() -> ExitCode {
         eprintln!("can't write to {}: {error}", folder.display());
         return ExitCode::FAILURE;
     }
-    println!("{}", welcome(&processes, &folder));
+    println!("{}", welcome(&deployment, &processes, &folder));
     told_to_stop().await;
     // A demo of a single process must not look for the others.
     let _ = fs::remove_file(folder.join("validators"));
@@ -111,7 +111,7 @@ async fn told_to_stop() {
     }
 }
 
-fn welcome(processes: &[Program], folder: &Path) -> String {
+fn welcome(deployment: &Deployment, processes: &[Program], folder: &Path) -> String {
     let of = |role: Role, listener: &str| {
         let urls = processes.iter().filter(|one| one.role() == role);
         let urls: Vec<_> = urls.map(|one| one.url(listener, "")).collect();
@@ -124,10 +124,14 @@ fn welcome(processes: &[Program], folder: &Path) -> String {
         "\nThe session service is ready, as five processes over PostgreSQL, NATS and Redis.\n\n\
          \x20 API         {api}   documentation: {api}/docs\n\
          \x20 validators  {validators}\n\
+         \x20 gRPC        {}   (Envoy's ext_authz)\n\
+         \x20 NATS        {}   (for services that use session-client)\n\
          \x20 health      {}   (/readyz, /metrics)\n\
          \x20 service key in {}\n\n\
          `make demo` in another terminal plays a day of one user, and asks all three validators each\n\
          time. Ctrl-C stops it all, and nothing is kept.\n",
+        GRPC.join("  "),
+        deployment.nats.url(),
         private.join("  "),
         key.display(),
     )

@@ -74,7 +74,8 @@ fn commands_that_are_named_exist() {
     let mut missing = Vec::new();
     for (path, text) in texts() {
         for named in text.split("`make ").skip(1) {
-            let end = named.find(|c: char| !c.is_ascii_lowercase() && c != '-');
+            let end =
+                named.find(|c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit() && c != '-');
             let target = &named[..end.unwrap_or(named.len())];
             if !target.is_empty() && !exists(target) {
                 missing.push(format!("{}: make {target}", path.display()));

@@ -27,10 +27,11 @@ const ADAPTERS: [&str; 5] = [
 
 /// Libraries whose use is one crate's secret, and the crates that may know it. A name ending in
 /// `*` stands for all that begin so.
-const WRAPPED: [(&str, &[&str]); 13] = [
+const WRAPPED: [(&str, &[&str]); 14] = [
     ("sea-orm", &["session-store", MIGRATIONS]),
     ("sea-orm-migration", &["session-store", MIGRATIONS]),
     ("sqlx", &["session-store", MIGRATIONS]),
+    ("sea-query-sqlx", &["session-store"]),
     ("async-nats", &["session-bus"]),
     ("bb8-redis", &["session-cache"]),
     ("redis", &["session-cache"]),

@@ -76,7 +76,7 @@ const fn handed_over<G>() -> SmallWorld<G> {
         ends: 2,
         joins: 0,
         failovers: 1,
-        ..world(TWO_STEPS)
+        ..world(ONE_LONG_STEP)
     }
 }
 

@@ -111,7 +111,7 @@ impl Events {
     }
 }
 
-/// Something that a CloudEvents `source` may be; the standard asks for a URI reference.
+/// Something that the `source` of an event may be; the standard asks for a URI reference.
 ///
 /// # Errors
 /// The rule, worded to follow the value.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use opentelemetry::metrics::Meter;
 use session_domain::ids::Seq;
-use session_domain::port::{Clock, Fence, PortError, SessionStore};
+use session_domain::port::{Clock, Fence, PortError, RevocationLog, SessionStore};
 use session_domain::usecase::expire::expire;
 use session_runtime::shutdown::{Shutdown, Tasks};
 
@@ -24,6 +24,8 @@ pub use relay::Telling;
 pub struct Ports {
     /// Where sessions are kept.
     pub store: Arc<dyn SessionStore>,
+    /// The revocation log.
+    pub log: Arc<dyn RevocationLog>,
     /// How ends are announced.
     pub fence: Arc<dyn Fence>,
     /// The time.
@@ -48,7 +50,8 @@ pub fn spawn(
         let relay = relay::relay(telling, clock, meter.clone(), shutdown.clone());
         tasks.spawn("relay", relay);
     }
-    let purge = purge::keep_purging(purging, store, clock, meter.clone(), shutdown.clone());
+    let log = Arc::clone(&ports.log);
+    let purge = purge::keep_purging(purging, store, log, clock, meter.clone(), shutdown.clone());
     tasks.spawn("purge", purge);
     tasks.spawn("reaper", run(config, ports, shutdown.clone()));
 }

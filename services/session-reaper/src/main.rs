@@ -85,6 +85,7 @@ async fn run(process: Process) -> Result<()> {
     }));
     let ports = Ports {
         store: Arc::clone(&store) as _,
+        log: Arc::clone(&store) as _,
         fence: Arc::clone(&fence) as _,
         clock: Arc::new(SystemClock),
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Meter};
-use session_domain::port::{Clock, PortError, Purgeable, SessionStore};
+use session_domain::port::{Clock, PortError, Purgeable, RevocationLog, SessionStore};
 use session_domain::usecase::purge::{Retention, purge};
 use session_runtime::config::{Mistaken, Reader};
 use session_runtime::shutdown::Shutdown;
@@ -16,6 +16,12 @@ const BATCH: u32 = 250;
 
 /// The pause between two transactions, in which others get their turn.
 const BREATHER: Duration = Duration::from_millis(25);
+
+/// How long an entry of the revocation log is kept at least: far longer than anybody takes to join.
+const ENTRIES_KEPT: Duration = Duration::from_hours(1);
+
+/// How many of those are deleted at once: small rows, one after the other.
+const ENTRIES_BATCH: u32 = 5_000;
 
 /// How long things are kept, and how often it is looked for those kept long enough.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +92,7 @@ impl Purging {
 pub(crate) async fn keep_purging(
     purging: Purging,
     store: Arc<dyn SessionStore>,
+    log: Arc<dyn RevocationLog>,
     clock: Arc<dyn Clock>,
     meter: Meter,
     shutdown: Shutdown,
@@ -101,6 +108,7 @@ pub(crate) async fn keep_purging(
     let pass = Pass {
         retention: purging.retention,
         store: store.as_ref(),
+        log: log.as_ref(),
         clock: clock.as_ref(),
         purged,
         shutdown: &shutdown,
@@ -116,6 +124,18 @@ pub(crate) async fn keep_purging(
                 }
             }
         }
+        match pass.prune_log().await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, rows = LOG_ENTRIES, "purged"),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(
+                    error,
+                    rows = LOG_ENTRIES,
+                    "could not be purged; later again"
+                );
+            }
+        }
         looks.add(1, &[]);
         pass.pause(purging.every).await;
     }
@@ -126,6 +146,7 @@ pub(crate) async fn keep_purging(
 struct Pass<'a> {
     retention: Retention,
     store: &'a dyn SessionStore,
+    log: &'a dyn RevocationLog,
     clock: &'a dyn Clock,
     purged: Counter<u64>,
     shutdown: &'a Shutdown,
@@ -146,6 +167,22 @@ impl Pass<'_> {
         Ok(count)
     }
 
+    /// Deletes the log's entries that every validator has. Returns how many.
+    async fn prune_log(&self) -> Result<u64, PortError> {
+        let mut count = 0;
+        while !self.shutdown.is_draining() {
+            let pruned = self.log.prune(ENTRIES_KEPT, ENTRIES_BATCH).await?;
+            let kind = KeyValue::new("rows", LOG_ENTRIES);
+            self.purged.add(pruned, &[kind]);
+            count += pruned;
+            if pruned < u64::from(ENTRIES_BATCH) {
+                break;
+            }
+            self.pause(BREATHER).await;
+        }
+        Ok(count)
+    }
+
     async fn pause(&self, span: Duration) {
         tokio::select! {
             () = self.shutdown.draining() => {}
@@ -153,6 +190,9 @@ impl Pass<'_> {
         }
     }
 }
+
+/// What the log's entries are called there.
+const LOG_ENTRIES: &str = "log_entries";
 
 /// What rows are called in logs and metrics.
 const fn name(rows: Purgeable) -> &'static str {

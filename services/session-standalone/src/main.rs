@@ -222,15 +222,10 @@ async fn run(
         "geoip",
         keep_fresh(places, devices.geoip_reload, &adapters, shutdown.clone()),
     );
-    let reaper_ports = session_reaper::Ports {
-        store: Arc::clone(&adapters.store) as _,
-        fence: Arc::clone(&adapters.fence) as _,
-        clock: Arc::clone(&adapters.clock) as _,
-    };
     session_reaper::spawn(
         &mut tasks,
         config.reaper.clone(),
-        reaper_ports,
+        reaper_ports(&adapters),
         telling(&config, &api_config, &adapters)?,
         &metrics.meter("session-reaper"),
         &shutdown,
@@ -403,6 +398,15 @@ fn keep_fresh(
             never = places.keep_fresh(every, clock, timer) => match never {},
             () = shutdown.draining() => Ok(()),
         }
+    }
+}
+
+fn reaper_ports(adapters: &Adapters) -> session_reaper::Ports {
+    session_reaper::Ports {
+        store: Arc::clone(&adapters.store) as _,
+        log: Arc::clone(&adapters.store) as _,
+        fence: Arc::clone(&adapters.fence) as _,
+        clock: Arc::clone(&adapters.clock) as _,
     }
 }
 

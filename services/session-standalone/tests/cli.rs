@@ -132,7 +132,10 @@ async fn all_of_a_users_sessions_end_however_many_pages_they_fill() {
     assert!(shown.text().contains(&other.id), "{}", shown.text());
     assert_eq!(instance.validate(&other.access).await, 200);
     let ended = sessionctl(&instance, &["end-all", "--everything"]).await;
-    assert_eq!(ended.text(), "1 session is over; no validator accepts it.\n");
+    assert_eq!(
+        ended.text(),
+        "1 session is over; no validator accepts it.\n"
+    );
     assert_eq!(instance.validate(&other.access).await, 401);
 }
 

@@ -1,5 +1,10 @@
 //! When exactly time ends sessions, and what counts as using one.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test watches another process, in its time"
+)]
+
 mod support;
 
 use std::time::{Duration, Instant};

@@ -224,6 +224,7 @@ impl Running {
             reaping,
             session_reaper::Ports {
                 store: Arc::clone(&parts.store) as _,
+                log: Arc::clone(&parts.store) as _,
                 fence: Arc::clone(&parts.fence) as _,
                 clock: Arc::clone(&parts.clock),
             },

@@ -35,7 +35,7 @@ impl PolicySettings {
         let mut names = reader.names("policy");
         names.insert(DEFAULT.to_owned());
         let known = levels.as_deref().unwrap_or_default();
-        let named: Vec<_> = names
+        let policies: Vec<_> = names
             .into_iter()
             .map(|name| {
                 let policy = Unresolved::read(reader, &name, known)?;
@@ -44,7 +44,7 @@ impl PolicySettings {
             .collect();
         Ok(Self {
             levels: levels?,
-            named: named.into_iter().collect::<Result<_, _>>()?,
+            named: policies.into_iter().collect::<Result<_, _>>()?,
         })
     }
 
@@ -93,7 +93,7 @@ impl Unresolved {
             .optional_with(|text| match session_runtime::config::duration(text) {
                 Ok(span) if span >= Duration::from_secs(1) => Ok(span),
                 Ok(_) => Err("must be at least 1s".to_owned()),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(error),
             });
         let mut flag =
             |of: &str, doc, default| reader.value(&field(of)).doc(doc).default(default).parse();

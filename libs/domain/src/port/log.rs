@@ -4,9 +4,7 @@ use async_trait::async_trait;
 
 use crate::ids::{InstanceId, LogEpoch, Serial};
 use crate::port::PortError;
-use crate::revocation::{
-    GrantReply, GrantRequest, Head, Holders, LogRun, Snapshot, SnapshotMark,
-};
+use crate::revocation::{GrantReply, GrantRequest, Head, Holders, LogRun, Snapshot, SnapshotMark};
 use crate::time::Timestamp;
 
 /// The revocation log's reading side, and the leases. Entries are written by

@@ -448,6 +448,46 @@ mod tests {
     }
 
     #[test]
+    fn in_a_new_epoch_nobody_is_answered_before_unknown_leases_have_run_out() {
+        let new = || Holders {
+            settled: false,
+            ..holders(vec![])
+        };
+        let mut fences: Fences = Fences::new();
+        let id = fences.begin(T0, head(3), new()).unwrap();
+        assert!(
+            !fences.take_if_open(T0, id),
+            "although nobody holds a lease"
+        );
+        let later = T0.plus(L);
+        let second = fences.begin(later, head(4), new()).unwrap();
+        let over = T0.plus(outlives());
+        assert_eq!(fences.wake_at(), Some(over));
+        assert_eq!(fences.poll(BootInstant(over.0 - 1)), vec![]);
+        let settle = FencesAction::Settle(LogEpoch(1));
+        let both = [FencesAction::Open(id), FencesAction::Open(second)];
+        assert_eq!(fences.poll(over), [&both[..], &[settle]].concat());
+        assert_eq!(fences.wake_at(), None);
+        let third = begin(&mut fences, over, 5, vec![]);
+        assert!(fences.take_if_open(over, third), "settled");
+    }
+
+    #[test]
+    fn what_may_be_lost_is_never_confirmed() {
+        let mut fences: Fences = Fences::new();
+        let other = Head {
+            epoch: LogEpoch(2),
+            seq: Seq(1),
+        };
+        assert_eq!(fences.begin(T0, other, holders(vec![])), None);
+        assert_eq!(fences.begin(T0, head(101), holders(vec![])), None);
+        let id = begin(&mut fences, T0, 3, vec![lease(1, 1, 0)]);
+        assert_eq!(fences.on_epoch(LogEpoch(1)), vec![]);
+        assert_eq!(fences.on_epoch(LogEpoch(2)), vec![id]);
+        assert!(!opens(&mut fences, T0.plus(outlives()), id));
+    }
+
+    #[test]
     fn what_is_not_acknowledged_is_sent_again() {
         let mut fences = Fences::new();
         begin(&mut fences, T0, 3, vec![lease(1, 1, 0)]);

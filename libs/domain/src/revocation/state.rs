@@ -281,7 +281,7 @@ fn merged(sorted: Vec<SerialRange>) -> Vec<SerialRange> {
     for range in sorted {
         match ranges.last_mut() {
             Some(last) if range.first.0 <= last.last.0.saturating_add(1) => {
-                last.last = last.last.max(range.last)
+                last.last = last.last.max(range.last);
             }
             _ => ranges.push(range),
         }

@@ -147,7 +147,7 @@ impl Relay {
 
     /// How long a lead is used: a little shorter than granted, as clocks run differently fast.
     fn usable(&self) -> Duration {
-        self.lease - self.lease / 100
+        self.lease.saturating_sub(self.lease / 100)
     }
 
     fn lost(&mut self) -> Relayed {

@@ -10,8 +10,8 @@
 mod adjust;
 mod device;
 mod effects;
-mod purge;
 pub(crate) mod end;
+mod purge;
 mod revoke;
 pub(crate) mod rotate;
 mod service_key;

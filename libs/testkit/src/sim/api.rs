@@ -39,7 +39,7 @@ enum Then {
     /// A client's change is through: fence it, or answer.
     Fence(usize),
     /// The leases are read: wait for their holders.
-    Wait(usize, Outcome),
+    Wait(usize, Box<Outcome>),
     /// Send it again.
     Publish,
     /// Nothing.
@@ -220,7 +220,7 @@ impl<G: Guards> World<G> {
                     self.stats.answered_at_once += 1;
                     self.finish(api, op, &outcome);
                 } else {
-                    self.apis[api].waiting.insert(fence, (op, outcome));
+                    self.apis[api].waiting.insert(fence, (op, *outcome));
                     self.forge();
                 }
                 self.poll_api(api, Because::Waited);
@@ -281,7 +281,7 @@ impl<G: Guards> World<G> {
         }
         if outcome.awaits.is_some() {
             // The leases are read after the commit.
-            self.call(api, Operation::Leases, Then::Wait(op, outcome));
+            self.call(api, Operation::Leases, Then::Wait(op, Box::new(outcome)));
         } else {
             if let Some(fresh) = outcome.fresh.clone() {
                 self.publish(api, &fresh);

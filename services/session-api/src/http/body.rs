@@ -179,8 +179,18 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_in_the_words_of_json() {
         for (path, message, field, rule) in [
-            (".", "missing field `amr` at line 1 column 2", "amr", "is missing"),
-            ("a", "missing field `amr` at line 1 column 2", "a.amr", "is missing"),
+            (
+                ".",
+                "missing field `amr` at line 1 column 2",
+                "amr",
+                "is missing",
+            ),
+            (
+                "a",
+                "missing field `amr` at line 1 column 2",
+                "a.amr",
+                "is missing",
+            ),
             (
                 "x",
                 "unknown field `x`, expected `a` or `b` at line 1 column 3",
@@ -199,7 +209,12 @@ mod tests {
                 "a",
                 "must be a whole number, not below zero",
             ),
-            ("a", "out of words", "a", "must be of the form the API document gives it"),
+            (
+                "a",
+                "out of words",
+                "a",
+                "must be of the form the API document gives it",
+            ),
         ] {
             assert_eq!(bad_type(path, message), Problem::invalid(field, rule));
         }

@@ -196,7 +196,10 @@ mod tests {
     fn every_name_stands_once_in_its_object() {
         assert_eq!(wrong(r#"{"a":{"a":1},"b":[{"a":1},{"a":1}]}"#), None);
         assert_eq!(wrong(r#"{"a":1,"b":2,"a":1}"#).unwrap(), "a");
-        assert_eq!(wrong(r#"{"a":[0,{"b":{"c":1,"c":2}}]}"#).unwrap(), "a[1].b.c");
+        assert_eq!(
+            wrong(r#"{"a":[0,{"b":{"c":1,"c":2}}]}"#).unwrap(),
+            "a[1].b.c"
+        );
         assert_eq!(wrong(r#"{"a":1,"\u0061":1}"#).unwrap(), "a");
     }
 
@@ -212,12 +215,24 @@ mod tests {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert_eq!(wrong(&nested(DEPTH_MAX)), None);
         assert!(wrong(&nested(DEPTH_MAX + 1)).is_some());
-        assert!(check(nested(30_000).as_bytes()).is_ok(), "no stack is used up");
+        assert!(
+            check(nested(30_000).as_bytes()).is_ok(),
+            "no stack is used up"
+        );
     }
 
     #[test]
     fn what_is_no_json_is_told_apart() {
-        for bad in ["", "{", "{} x", "{}{}", "\u{feff}{}", "{'a':1}", "[1,]", "NaN"] {
+        for bad in [
+            "",
+            "{",
+            "{} x",
+            "{}{}",
+            "\u{feff}{}",
+            "{'a':1}",
+            "[1,]",
+            "NaN",
+        ] {
             assert!(check(bad.as_bytes()).is_err(), "{bad}");
         }
         assert!(check(b"\"\xff\"").is_err());

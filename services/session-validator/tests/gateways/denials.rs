@@ -110,7 +110,7 @@ async fn over_grpc(world: &World, case: &Case) -> (i32, Told) {
             let status = denied.status.expect("its own status").code;
             (status, denied.headers, denied.body)
         }
-        other => panic!("{other:?}"),
+        HttpResponse::ErrorResponse(error) => panic!("{error:?}"),
     };
     let mut fields = BTreeMap::new();
     for option in headers {

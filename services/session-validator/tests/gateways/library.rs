@@ -59,7 +59,7 @@ async fn what_is_ended_is_refused_here_too_once_the_end_is_answered() {
 }
 
 #[handler]
-fn greet(claims: Data<&Claims>) -> String {
+fn greet(Data(claims): Data<&Claims>) -> String {
     claims.subject.as_str().to_owned()
 }
 

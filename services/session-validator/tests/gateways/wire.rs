@@ -55,12 +55,11 @@ async fn a_connection_is_kept_whatever_the_answer() {
     let (_, token) = world.authority.sign_in().await;
     let token = token.expose();
     let mut stream = connect(world.http).await;
-    let mut requests = String::new();
-    for token in [token, "x.y.z", token] {
-        requests +=
-            &format!("GET {PATH} HTTP/1.1\r\nHost: v\r\nAuthorization: Bearer {token}\r\n\r\n");
-    }
-    requests += &format!("GET {PATH} HTTP/1.1\r\nHost: v\r\nConnection: close\r\n\r\n");
+    let kept = [token, "x.y.z", token].map(|token| {
+        format!("GET {PATH} HTTP/1.1\r\nHost: v\r\nAuthorization: Bearer {token}\r\n\r\n")
+    });
+    let last = format!("GET {PATH} HTTP/1.1\r\nHost: v\r\nConnection: close\r\n\r\n");
+    let requests = kept.concat() + &last;
     stream.write_all(requests.as_bytes()).await.expect("sent");
     let answers = rest(&mut stream).await;
     let statuses: Vec<_> = answers

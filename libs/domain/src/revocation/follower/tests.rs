@@ -1,7 +1,7 @@
 use super::*;
 use crate::contract::sample::tenant;
 use crate::ids::Serial;
-use crate::revocation::{ListBits, Snapshot, Standing};
+use crate::revocation::{ListBits, SerialRange, Snapshot, SnapshotMark, Standing};
 use crate::time::Timestamp;
 use uuid::Uuid;
 
@@ -308,4 +308,110 @@ fn a_failed_request_is_made_again_soon_while_there_is_no_lease() {
         renewal,
         "a lease in force is renewed in its own time"
     );
+}
+
+#[test]
+fn a_gap_too_long_for_one_answer_is_fetched_without_a_pause() {
+    let mut world = World::joined(3);
+    world.after(L / 4);
+    let counter = world.follower.counter();
+    world.granted(counter, 9);
+    world.after(FollowerConfig::default().gap_patience);
+    world.follower.on_entries(world.now, ended(3, &[50, 51]));
+    let next = FollowerAction::FetchEntries {
+        epoch: EPOCH,
+        after: Seq(5),
+    };
+    assert!(world.follower.poll(world.now).contains(&next));
+    // An answer that says nothing new is no reason to ask at once.
+    world.follower.on_entries(world.now, ended(5, &[]));
+    assert!(!world.follower.poll(world.now).contains(&next));
+}
+
+#[test]
+fn entries_that_are_gone_mean_joining_anew() {
+    let mut world = World::joined(3);
+    world.follower.on_entries_gone(world.now, LogEpoch(8));
+    assert!(world.holds_lease(), "said of what it doesn't follow");
+    world.follower.on_entries_gone(world.now, EPOCH);
+    assert!(!world.holds_lease());
+    let actions = world.follower.poll(world.now);
+    assert!(actions.contains(&FollowerAction::FetchSnapshot(None)));
+}
+
+#[test]
+fn a_snapshot_is_complete_with_its_last_part_only() {
+    let mut world = World::new();
+    let asked = world.asks();
+    world.granted(asked, 4);
+    let mark = |list| SnapshotMark {
+        floor: None,
+        list: Some(list),
+    };
+    let part = |after: Option<SnapshotMark>, lists: &[u64], more| Snapshot {
+        head: head(4),
+        keys: vec![],
+        skipped: vec![],
+        floors: vec![],
+        lists: lists.to_vec(),
+        after,
+        more,
+    };
+    // The rest of what was asked for by another time of joining.
+    let late = part(Some(mark(9)), &[], None);
+    world.follower.on_snapshot(world.now, &late);
+    let first = part(None, &[], Some(mark(1)));
+    world.follower.on_snapshot(world.now, &first);
+    let actions = world.follower.poll(world.now);
+    assert!(actions.contains(&FollowerAction::FetchSnapshot(Some(mark(1)))));
+    world.follower.on_snapshot(world.now, &late);
+    assert!(!world.holds_lease(), "not the part that was asked for");
+    let last = part(Some(mark(1)), &[], None);
+    world.follower.on_snapshot(world.now, &last);
+    assert!(world.holds_lease());
+}
+
+#[test]
+fn skipped_serials_are_dead_and_their_bits_set() {
+    let mut world = World::new();
+    let asked = world.asks();
+    world.granted(asked, 0);
+    let range = |first, last| SerialRange {
+        first: Serial(first),
+        last: Serial(last),
+    };
+    let snapshot = Snapshot {
+        head: head(0),
+        keys: vec![],
+        skipped: vec![range(10, 20), range(21, 1 << 32)],
+        floors: vec![],
+        lists: vec![],
+        after: None,
+        more: None,
+    };
+    world.follower.on_snapshot(world.now, &snapshot);
+    for dead in [10, 15, 20, 21, 1 << 32] {
+        assert!(world.is_ended(dead), "{dead}");
+    }
+    assert!(!world.is_ended(9) && !world.is_ended((1 << 32) + 1));
+    let bits = world.state.list_bits(0).unwrap();
+    assert_eq!((bits[1], bits[0]), (0b1111_1100, 0));
+    assert_eq!(world.state.list_bits(1 << 30), None);
+}
+
+#[test]
+fn news_of_another_history_is_reason_to_ask_at_once_but_only_once() {
+    let mut world = World::joined(3);
+    let news = Publication {
+        epoch: LogEpoch(8),
+        ..ended(3, &[50])
+    };
+    let counter = world.follower.counter();
+    world.follower.on_publication(world.now, news.clone());
+    world.follower.poll(world.now);
+    assert_eq!(world.follower.counter(), counter + 1);
+    world.granted(counter + 1, 3);
+    world.follower.on_publication(world.now, news);
+    world.follower.poll(world.now);
+    assert_eq!(world.follower.counter(), counter + 1);
 }

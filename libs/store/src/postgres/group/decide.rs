@@ -108,7 +108,7 @@ impl Room {
 /// What came of a change, but for numbers and serials.
 pub(super) enum Answer {
     Ending(Ending),
-    Rotated(Rotated),
+    Rotated(Box<Rotated>),
     Started {
         id: SessionId,
         evicted: Vec<(Session, Place)>,
@@ -193,7 +193,7 @@ impl Deciding {
         for change in changes {
             let answer = match change {
                 Change::Start(change) => self.start(change)?,
-                Change::Rotate(change) => Answer::Rotated(self.rotate(change)?),
+                Change::Rotate(change) => Answer::Rotated(Box::new(self.rotate(change)?)),
                 Change::End(change) => Answer::Ending(self.end(change)?),
                 _ => return Err(PortError::fatal("commit", "not a change for a group")),
             };

@@ -28,6 +28,7 @@ pub struct Loss {
 
 impl Database {
     /// The state as another server may have it: nothing is under way there.
+    #[must_use]
     pub fn copy(&self) -> Self {
         let mut copy = self.clone();
         copy.locked = false;

@@ -69,7 +69,11 @@ struct ServiceKeyList {
 #[oai(deny_unknown_fields)]
 struct CreateServiceKey {
     /// What to call it.
-    #[oai(validator(min_length = 1, max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
+    #[oai(validator(
+        min_length = 1,
+        max_length = 128,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"
+    ))]
     name: String,
     /// The only tenant it may act for; any where nobody says.
     #[oai(validator(min_length = 1, max_length = 63))]

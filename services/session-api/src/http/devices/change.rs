@@ -28,7 +28,11 @@ pub(super) struct Change;
 struct ChangeDevice {
     /// What to call it; `null` takes the name back.
     #[serde(default)]
-    #[oai(validator(min_length = 1, max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
+    #[oai(validator(
+        min_length = 1,
+        max_length = 128,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"
+    ))]
     name: MaybeUndefined<String>,
     /// Whether it is theirs.
     trusted: Option<bool>,

@@ -47,7 +47,11 @@ struct CreateSession {
     #[oai(validator(max_length = 1024))]
     device_fingerprint: Option<String>,
     /// What the user calls the device.
-    #[oai(validator(min_length = 1, max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
+    #[oai(validator(
+        min_length = 1,
+        max_length = 128,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"
+    ))]
     device_name: Option<String>,
     /// The authentication context class reached (RFC 9470).
     #[oai(validator(max_length = 128, pattern = "^[!-~]+$"))]

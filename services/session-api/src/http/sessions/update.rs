@@ -32,7 +32,11 @@ pub(super) struct Update;
 struct UpdateSession {
     /// What the user calls the device; `null` takes the name back.
     #[serde(default)]
-    #[oai(validator(min_length = 1, max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
+    #[oai(validator(
+        min_length = 1,
+        max_length = 128,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"
+    ))]
     device_name: MaybeUndefined<String>,
     /// A JSON object to remember instead of the one there is, of at most 4 KiB.
     metadata: Option<BTreeMap<String, serde_json::Value>>,
