@@ -33,7 +33,7 @@ async fn waiting(store: &PostgresStore) -> Vec<u128> {
     assert!(stored.is_sorted_by(|one, other| one.id < other.id));
     let number = |id: session_domain::ids::SessionId| id.0.as_u128() & 0xffff;
     let sessions = stored.iter().map(|stored| stored.event.session.map(number));
-    sessions.map(|number| number.unwrap_or_default()).collect()
+    sessions.map(Option::unwrap_or_default).collect()
 }
 
 async fn raw(database: &Database<'_>) -> DatabaseConnection {

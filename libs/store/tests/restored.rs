@@ -165,6 +165,7 @@ fn opens(fences: &mut Fences, now: BootInstant, id: FenceId) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn nothing_that_was_ended_is_accepted_after_a_restored_backup() {
     let database = database();
     let (_, name) = database.url().rsplit_once('/').map(own).unwrap();

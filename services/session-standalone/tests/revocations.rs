@@ -26,6 +26,10 @@ fn reaped(command: &mut Command) {
     command.env("SESSION_REAPER__TICK", "10ms");
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "callers write it where they pass it"
+)]
 fn revoke(instance: &Instance, body: Value) -> RequestBuilder {
     let request = instance.service(Method::POST, "/admin/revocations");
     request.json(&body)

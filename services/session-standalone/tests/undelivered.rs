@@ -1,6 +1,11 @@
 //! Where nobody can be told that sessions are used, nobody is logged out for not using one: the
 //! very parts the program is composed of, on a bus that loses what validators tell of use.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test watches what others do, in their time"
+)]
+
 mod support;
 
 use std::net::SocketAddr;

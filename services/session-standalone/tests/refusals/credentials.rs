@@ -143,6 +143,10 @@ async fn what_was_good_once_or_is_good_elsewhere_is_not_good_here() {
 
 /// Nobody ends the sessions here: the tokens' own `exp` is what they are refused for.
 #[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test watches what others do, in their time"
+)]
 async fn an_expired_token_is_refused_by_every_operation() {
     let dir = tempfile::tempdir().unwrap();
     let instance = Instance::start_with(dir.path(), |command| {
