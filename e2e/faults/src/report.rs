@@ -31,11 +31,7 @@ impl Report {
         let trials = scene.trials();
         let guilty: Vec<(&Life, Vec<Violation>)> = lives
             .iter()
-            .map(|life| {
-                let mut found = life.judge();
-                found.retain(|violation| !fault.shape.forgiven.contains(violation));
-                (life.as_ref(), found)
-            })
+            .map(|life| (life.as_ref(), life.judge()))
             .filter(|(_, violations)| !violations.is_empty())
             .collect();
         let mut wrong = scene.complaints();

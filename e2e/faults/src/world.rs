@@ -8,7 +8,6 @@ use session_testkit::proxy::Proxy;
 use session_testkit::servers::{Nats, Postgres, Redis};
 
 use crate::clock::Skew;
-use crate::life::Violation;
 
 /// How many APIs there are.
 pub const APIS: usize = 2;
@@ -41,9 +40,6 @@ pub struct Shape {
     pub duplicate: bool,
     /// How many sessions are being ended at a time; none where the fault does it itself.
     pub revokers: usize,
-    /// What isn't a violation here: what is said of a session that lives, by somebody whose clock
-    /// is wrong. That an end is final is never forgiven.
-    pub forgiven: &'static [Violation],
     /// What processes are told besides.
     pub settings: &'static [(&'static str, &'static str)],
 }
@@ -58,7 +54,6 @@ impl Shape {
         clocks: false,
         duplicate: false,
         revokers: 48,
-        forgiven: &[],
         settings: &[],
     };
 }

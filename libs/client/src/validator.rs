@@ -292,7 +292,7 @@ impl Validator {
             CheckVerdict::Alive { server_time } => *server_time,
             CheckVerdict::Dead | CheckVerdict::UnknownKey => self.now(),
         };
-        match conclude(claims, verdict) {
+        match conclude(&inner.state, claims, verdict) {
             Verdict::Accept(claims) => Ok((claims, now)),
             Verdict::Deny(refusal) => Err(Denial::Refused(refusal)),
             Verdict::Unavailable => Err(Denial::Unavailable(policy.failure)),

@@ -6,10 +6,12 @@
 //! 3. [`listen`]: binds all ports or none, and serves them until told to stop.
 //! 4. [`private`]: `/livez`, `/readyz` and `/metrics`, on a port of their own.
 //! 5. [`shutdown`]: drain on the first signal, stop on the second.
-//! 6. [`clock`]: the one place where time and randomness enter the program.
+//! 6. [`clock`]: the one place where time and randomness enter the program; [`authority`]: the
+//!    time of the database, for those that run beside it.
 //! 7. [`reach`]: servers that are waited for at the start and watched ever after.
 //! 8. [`program`]: from the command line to the process's end.
 
+pub mod authority;
 pub mod clock;
 pub mod config;
 pub mod listen;

@@ -63,6 +63,9 @@ pub enum OpenError {
     /// The revocation log couldn't be founded.
     #[error("the revocation log couldn't be founded")]
     Founding(#[source] PortError),
+    /// Its clock couldn't be asked.
+    #[error("the database couldn't be asked the time")]
+    Time(#[source] PortError),
 }
 
 impl OpenError {
@@ -70,7 +73,7 @@ impl OpenError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable(_) => true,
-            Self::Founding(error) => error.is_retry(),
+            Self::Founding(error) | Self::Time(error) => error.is_retry(),
             Self::InUse
             | Self::Corrupt { .. }
             | Self::Newer { .. }

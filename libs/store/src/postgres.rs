@@ -33,7 +33,9 @@ pub use engine::PostgresCounts;
 pub use settings::{InvalidPostgresUrl, PostgresOptions, PostgresUrl};
 
 use crate::leases::Wish;
-use crate::{counters, devices, epochs, keys, leases, log, revocations, serials, sessions};
+use crate::{
+    counters, devices, dialect, epochs, keys, leases, log, revocations, serials, sessions,
+};
 use engine::{Engine, LANES};
 use queue::Queue;
 
@@ -80,6 +82,14 @@ impl PostgresStore {
                 "closing the database failed"
             );
         }
+    }
+
+    /// What the database's own clock says now: the one everything is stamped by.
+    ///
+    /// # Errors
+    /// Where it can't be asked.
+    pub async fn time(&self) -> Result<Timestamp, PortError> {
+        dialect::now(&self.db, &*self.clock.0).await
     }
 
     /// How much has been written since it was opened.

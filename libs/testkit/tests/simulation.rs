@@ -142,6 +142,7 @@ mutants! {
     without_the_gapless_prefix: WithGaps breaks "I3";
     without_visibility_before_acknowledgement: AcknowledgedUnseen breaks "I1";
     without_the_holder_s_clock_error: HolderTrustsClock breaks "I1";
+    without_remembering_refusals: RefusalForgotten breaks "I9";
     without_floors_read: FloorsUnread breaks "I1";
     without_waiting_for_holders: NobodyAwaited breaks "I1";
     without_the_pause_allowance: NoPauses breaks "I1";

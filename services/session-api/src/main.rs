@@ -20,6 +20,7 @@ use session_domain::service_key::{Scope, Scopes};
 use session_domain::usecase::add_service_key::add_service_key;
 use session_domain::usecase::fence::{FenceKeeper, FencePorts};
 use session_domain::usecase::issue_service_key::{NewService, issue_service_key};
+use session_runtime::authority::AuthorityClock;
 use session_runtime::clock::{SystemClock, SystemEntropy, TokioTimer};
 use session_runtime::config::ConfigArgs;
 use session_runtime::listen::bind;
@@ -116,15 +117,19 @@ async fn migrate(Database { url, options }: Database) -> Result<()> {
 }
 
 async fn make_service_key(Database { url, options }: Database, key: NewKey) -> Result<()> {
-    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-    let store = PostgresStore::connect(&url, &options, clock.clone(), entropy.clone()).await;
+    let entropy = Arc::new(SystemEntropy);
+    let store =
+        PostgresStore::connect(&url, &options, Arc::new(SystemClock), entropy.clone()).await;
     let store = store.with_context(|| format!("can't use {url}"))?;
+    let clock = AuthorityClock::new(SystemClock);
+    let asked = clock.learn(async || store.time().await).await;
+    asked.with_context(|| format!("can't use {url}"))?;
     let service = NewService {
         name: key.name,
         tenant: key.tenant,
         scopes: Scopes(key.scopes),
     };
-    let made = issue_service_key(&store, &*clock, &*entropy, Actor::System, service).await;
+    let made = issue_service_key(&store, &clock, &*entropy, Actor::System, service).await;
     store.close().await;
     println!("{}", made.context("can't make a key")?.1.expose());
     Ok(())
@@ -139,7 +144,8 @@ async fn run(process: Process) -> Result<()> {
     let secrets = Secrets::load_or_create(&process.secrets, &SystemEntropy)?;
     let bus = NatsBus::connect(&process.nats, &metrics.meter("session-bus")).await;
     let bus = Arc::new(bus.with_context(|| format!("can't use {}", process.nats.servers))?);
-    let shared = share(&process, &secrets, &metrics).await?;
+    let shared = Shared::open(&process, &secrets, &metrics).await?;
+    let clock = Arc::clone(&shared.clock);
 
     let shutdown = Shutdown::on_signals(process.shutdown)?;
     let readiness = Readiness::new(&shutdown);
@@ -156,17 +162,18 @@ async fn run(process: Process) -> Result<()> {
         ),
     );
     tracing::info!(%api, %private, "listening");
-    let Some(store) = connect(&process.database, &reached, &shutdown).await? else {
+    let Some(store) = connect(&process.database, &clock, &reached, &shutdown).await? else {
         return tasks.run().await.context("stopped");
     };
-    let (probed, watched) = (Arc::clone(&store), shutdown.clone());
+    let (probed, ticking, watched) = (Arc::clone(&store), Arc::clone(&clock), shutdown.clone());
     tasks.spawn(
         "database",
         watch("the database", reached, watched, async move || {
+            ticking.learn(async || probed.time().await).await?;
             probed.head().await
         }),
     );
-    introduce_service(&process, &store).await?;
+    introduce_service(&process, &clock, &store).await?;
     let devices = &process.devices;
     let (city, asn) = (devices.geoip_city.as_deref(), devices.geoip_asn.as_deref());
     let places = Arc::new(GeoLocator::open(city, asn));
@@ -192,13 +199,16 @@ async fn run(process: Process) -> Result<()> {
 /// process is told to stop meanwhile.
 async fn connect(
     database: &Database,
+    clock: &AuthorityClock,
     check: &Check,
     shutdown: &Shutdown,
 ) -> Result<Option<Arc<PostgresStore>>> {
     let Database { url, options } = database;
     let connect = async || {
-        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        PostgresStore::connect(url, options, clock, entropy).await
+        let (own, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let store = PostgresStore::connect(url, options, own, entropy).await?;
+        let asked = clock.learn(async || store.time().await).await;
+        asked.map(|()| store).map_err(OpenError::Time)
     };
     let reached = reach(
         "the database",
@@ -212,11 +222,15 @@ async fn connect(
 }
 
 /// Makes the first service known, where the operator named its key.
-async fn introduce_service(process: &Process, store: &PostgresStore) -> Result<()> {
+async fn introduce_service(
+    process: &Process,
+    clock: &AuthorityClock,
+    store: &PostgresStore,
+) -> Result<()> {
     let Some(key) = &process.bootstrap_key else {
         return Ok(());
     };
-    let (clock, entropy, scopes) = (&SystemClock, &SystemEntropy, Scopes::all());
+    let (entropy, scopes) = (&SystemEntropy, Scopes::all());
     add_service_key(
         store,
         clock,
@@ -231,19 +245,32 @@ async fn introduce_service(process: &Process, store: &PostgresStore) -> Result<(
     Ok(())
 }
 
-/// What processes may share.
-type Shared = (Arc<dyn SessionCache>, Arc<dyn RateLimiter>);
+/// What this process has in common with the others.
+struct Shared {
+    /// The database's time.
+    clock: Arc<AuthorityClock>,
+    cache: Arc<dyn SessionCache>,
+    limiter: Arc<dyn RateLimiter>,
+}
 
-/// Shares readings and limits with the other processes, where a server for that is named.
-async fn share(process: &Process, secrets: &Secrets, metrics: &Metrics) -> Result<Shared> {
-    let redis = process.redis.as_ref();
-    let key = secrets.kek.subkey(session_cache::KEY_CONTEXT);
-    let meter = metrics.meter("session-cache");
-    let shared = session_cache::open(redis, &key, Arc::new(SystemClock), &meter).await;
-    shared.with_context(|| match redis {
-        Some(redis) => format!("can't use {}", redis.url),
-        None => "can't remember".to_owned(),
-    })
+impl Shared {
+    /// Shares readings and limits with the other processes, where a server for that is named.
+    async fn open(process: &Process, secrets: &Secrets, metrics: &Metrics) -> Result<Self> {
+        let clock = Arc::new(AuthorityClock::new(SystemClock));
+        let redis = process.redis.as_ref();
+        let key = secrets.kek.subkey(session_cache::KEY_CONTEXT);
+        let meter = metrics.meter("session-cache");
+        let opened = session_cache::open(redis, &key, Arc::clone(&clock) as _, &meter).await;
+        let (cache, limiter) = opened.with_context(|| match redis {
+            Some(redis) => format!("can't use {}", redis.url),
+            None => "can't remember".to_owned(),
+        })?;
+        Ok(Self {
+            clock,
+            cache,
+            limiter,
+        })
+    }
 }
 
 fn compose(
@@ -252,16 +279,16 @@ fn compose(
     store: &Arc<PostgresStore>,
     bus: &Arc<NatsBus>,
     secrets: &Secrets,
-    (cache, limiter): Shared,
+    shared: Shared,
     places: Arc<GeoLocator>,
 ) -> Result<Api> {
     let config = process.settings.clone().at(listens);
-    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let entropy = Arc::new(SystemEntropy);
     let timer = Arc::new(TokioTimer::new(SystemClock));
     let fence = Arc::new(FenceKeeper::new(FencePorts {
         log: Arc::clone(store) as _,
         bus: Arc::clone(bus) as _,
-        clock: Arc::clone(&clock) as _,
+        clock: Arc::clone(&shared.clock) as _,
         timer: Arc::clone(&timer) as _,
     }));
     let life_max = LifeMax {
@@ -282,8 +309,8 @@ fn compose(
     let ports = Ports {
         store: Arc::clone(store) as _,
         log: Arc::clone(store) as _,
-        cache,
-        limiter,
+        cache: shared.cache,
+        limiter: shared.limiter,
         bus: Arc::clone(bus) as _,
         signer,
         keys: Arc::new(ring),
@@ -297,7 +324,7 @@ fn compose(
         fingerprints: Arc::new(FingerprintHasher::new(
             secrets.kek.subkey(FingerprintHasher::KEY_CONTEXT),
         )),
-        clock,
+        clock: shared.clock,
         timer,
         entropy,
     };

@@ -9,6 +9,7 @@ use session_bus::NatsBus;
 use session_domain::port::RevocationLog;
 use session_domain::usecase::fence::{FenceKeeper, FencePorts};
 use session_reaper::{Ports, Process, Telling};
+use session_runtime::authority::AuthorityClock;
 use session_runtime::clock::{SystemClock, SystemEntropy, TokioTimer};
 use session_runtime::config::ConfigArgs;
 use session_runtime::listen::bind;
@@ -58,6 +59,7 @@ async fn run(process: Process) -> Result<()> {
     let shutdown = Shutdown::on_signals(process.shutdown)?;
     let readiness = Readiness::new(&shutdown);
     let reached = readiness.check("database");
+    let clock = Arc::new(AuthorityClock::new(SystemClock));
     let mut tasks = Tasks::new(&shutdown);
     tasks.spawn(
         "private",
@@ -67,27 +69,28 @@ async fn run(process: Process) -> Result<()> {
         ),
     );
     tracing::info!(%private, "listening");
-    let Some(store) = connect(&process, &reached, &shutdown).await? else {
+    let Some(store) = connect(&process, &clock, &reached, &shutdown).await? else {
         return tasks.run().await.context("stopped");
     };
-    let (probed, watched) = (Arc::clone(&store), shutdown.clone());
+    let (probed, ticking, watched) = (Arc::clone(&store), Arc::clone(&clock), shutdown.clone());
     tasks.spawn(
         "database",
         watch("the database", reached, watched, async move || {
+            ticking.learn(async || probed.time().await).await?;
             probed.head().await
         }),
     );
     let fence = Arc::new(FenceKeeper::new(FencePorts {
         log: Arc::clone(&store) as _,
         bus: Arc::clone(&bus) as _,
-        clock: Arc::new(SystemClock),
+        clock: Arc::clone(&clock) as _,
         timer: Arc::new(TokioTimer::new(SystemClock)),
     }));
     let ports = Ports {
         store: Arc::clone(&store) as _,
         log: Arc::clone(&store) as _,
         fence: Arc::clone(&fence) as _,
-        clock: Arc::new(SystemClock),
+        clock,
     };
     let fenced = shutdown.clone();
     tasks.spawn("fence", async move { fence.run(fenced.draining()).await });
@@ -118,6 +121,7 @@ async fn run(process: Process) -> Result<()> {
 /// process is told to stop meanwhile.
 async fn connect(
     process: &Process,
+    clock: &AuthorityClock,
     check: &Check,
     shutdown: &Shutdown,
 ) -> Result<Option<Arc<PostgresStore>>> {
@@ -125,8 +129,10 @@ async fn connect(
     // Nobody waits for a reaper, so it may wait for whoever migrates.
     let passing = |error: &OpenError| error.is_passing() || matches!(error, OpenError::Unmigrated);
     let connect = async || {
-        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        PostgresStore::connect(url, options, clock, entropy).await
+        let (own, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let store = PostgresStore::connect(url, options, own, entropy).await?;
+        let asked = clock.learn(async || store.time().await).await;
+        asked.map(|()| store).map_err(OpenError::Time)
     };
     let reached = reach("the database", check, shutdown, passing, connect).await;
     let store = reached.with_context(|| format!("can't use {url}"))?;

@@ -113,7 +113,7 @@ fn without_nulls(mut body: Value) -> Value {
 }
 
 /// Use is written once it is a tenth of the idle allowance newer than what is written.
-const WRITTEN_OFTEN: [(&str, &str); 1] = [("SESSION_SESSION__IDLE_TIMEOUT", "10s")];
+const WRITTEN_OFTEN: [(&str, &str); 1] = [("SESSION__IDLE_TIMEOUT", "10s")];
 
 /// That tenth.
 const STEP: Duration = Duration::from_secs(1);

@@ -5,7 +5,6 @@ use std::time::Duration;
 use session_testkit::deployment::Role;
 
 use super::Fault;
-use crate::life::Violation;
 use crate::scene::{Scene, blocking};
 use crate::world::{Node, Shape, World};
 
@@ -32,15 +31,8 @@ pub(super) const OF_REAPERS: Fault = Fault {
 
 pub(super) const OF_APIS: Fault = Fault {
     name: "clocks_of_apis",
-    expected: "tokens that it issues meanwhile may be refused, and an API that is asked about a \
-               session may refuse it, but none that has ended is accepted",
-    shape: Shape {
-        forgiven: &[
-            Violation::AcceptedAfterRefusal,
-            Violation::RefusedWhileAlive,
-        ],
-        ..SHAPE
-    },
+    expected: "nothing: they go by the database's clock",
+    shape: SHAPE,
     round: |world, scene| Box::pin(round(world, scene, &[Role::Api])),
 };
 

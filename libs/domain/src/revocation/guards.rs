@@ -31,6 +31,8 @@ pub trait Guards: Debug + Clone + Copy + Default + Send + Sync + 'static {
     const LISTS_NO_OLDER_THAN_SNAPSHOT: bool = true;
     /// A holder takes the error of its clock (ε) off its lease.
     const HOLDER_CLOCK_ERROR: bool = true;
+    /// What the authority has refused as ended stays refused, whatever lease comes next.
+    const REFUSAL_REMEMBERED: bool = true;
     /// Readers compare floors, not just bits.
     const FLOORS_READ: bool = true;
 

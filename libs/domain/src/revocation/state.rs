@@ -48,7 +48,7 @@ impl Floors {
 }
 
 /// A follower's whole knowledge, shared with the threads that answer. Written by the follower's
-/// driver alone; read by anybody, without a lock.
+/// driver alone, but for [`Self::end`]; read by anybody, without a lock.
 ///
 /// The order of a decision (see [`crate::usecase::validate`]): load [`Self::deadline`] first,
 /// judge, and *last* compare a fresh reading of the boot clock with the deadline loaded first.
@@ -233,7 +233,10 @@ impl RevocationState {
             .store(reaped_through.0, Ordering::Release);
     }
 
-    fn end(&self, serial: Serial) {
+    /// Remembers what the authority has said of a serial, ahead of the log: that it has ended. By
+    /// any thread, and before the refusal is returned: the lease that comes next may have been
+    /// granted before the end, and a refusal is never taken back.
+    pub fn end(&self, serial: Serial) {
         let (list, index) = serial.place();
         self.list(list).end(index);
     }
@@ -242,10 +245,15 @@ impl RevocationState {
         if let Some(found) = self.lists.load().get(&list) {
             return Arc::clone(found);
         }
-        let mut lists = Lists::clone(&self.lists.load());
-        let fresh = Arc::clone(lists.entry(list).or_default());
-        self.lists.store(Arc::new(lists));
-        fresh
+        let fresh = Arc::new(StatusList::new());
+        // Whoever comes first puts it there, for everybody.
+        self.lists.rcu(|lists| {
+            let mut lists = Lists::clone(lists);
+            lists.entry(list).or_insert_with(|| Arc::clone(&fresh));
+            lists
+        });
+        let found = self.lists.load().get(&list).map(Arc::clone);
+        found.unwrap_or(fresh)
     }
 
     fn raise_floor(&self, tenant: Option<&TenantId>, through: Serial) {

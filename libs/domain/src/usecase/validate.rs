@@ -185,14 +185,14 @@ pub async fn validate(
         Local::Accept(claims) => Verdict::Accept(claims),
         Local::Deny(refusal) => Verdict::Deny(refusal),
         Local::Blind => Verdict::Unavailable,
-        Local::Ask(claims) => ask(bus, within, claims).await,
+        Local::Ask(claims) => ask(memory.state, bus, within, claims).await,
     }
 }
 
-async fn ask(bus: &dyn Bus, within: Duration, claims: Claims) -> Verdict {
+async fn ask(state: &RevocationState, bus: &dyn Bus, within: Duration, claims: Claims) -> Verdict {
     let query = query(&claims);
     match bus.request(BusRequest::Check(query), within).await {
-        Ok(BusReply::Check(verdict)) => conclude(claims, verdict),
+        Ok(BusReply::Check(verdict)) => conclude(state, claims, verdict),
         // Any other answer, or none, is no yes.
         Ok(_) | Err(_) => Verdict::Unavailable,
     }
@@ -208,8 +208,21 @@ pub fn query(claims: &Claims) -> CheckQuery {
     }
 }
 
-/// What the authority's answer means for the token.
-pub fn conclude(claims: Claims, verdict: CheckVerdict) -> Verdict {
+/// What the authority's answer means for the token. An end is remembered in `state`, so that this
+/// process never takes the refusal back.
+pub fn conclude(state: &RevocationState, claims: Claims, verdict: CheckVerdict) -> Verdict {
+    conclude_under::<AllGuards>(state, claims, verdict)
+}
+
+/// [`conclude`], by the guards that hold.
+pub fn conclude_under<G: Guards>(
+    state: &RevocationState,
+    claims: Claims,
+    verdict: CheckVerdict,
+) -> Verdict {
+    if verdict == CheckVerdict::Dead && G::REFUSAL_REMEMBERED {
+        state.end(claims.serial);
+    }
     match verdict {
         CheckVerdict::Alive { server_time } => match judge_time(&claims, server_time) {
             Ok(()) => Verdict::Accept(claims),

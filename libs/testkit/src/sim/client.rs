@@ -5,7 +5,9 @@ use session_domain::ids::{Generation, LogEpoch, Serial, TenantId};
 use session_domain::port::BusRequest;
 use session_domain::revocation::{CheckVerdict, Guards};
 use session_domain::token::{Claims, TokenKind};
-use session_domain::usecase::validate::{Begun, Judged, Local, Memory, Verdict, conclude, query};
+use session_domain::usecase::validate::{
+    Begun, Judged, Local, Memory, Verdict, conclude_under, query,
+};
 
 use super::clock::Moment;
 use super::database::{Change, Outcome, key_of};
@@ -304,8 +306,9 @@ impl<G: Guards> World<G> {
                 self.check_accepted(probe, "from memory");
                 self.end_probe(probe);
             }
-            Local::Deny(_) => {
+            Local::Deny(refusal) => {
                 self.stats.denied_locally += 1;
+                self.note_refused(probe, refusal);
                 let session = self.tokens[self.probes[probe].token].session;
                 self.stats.lost_refused += u64::from(self.database.lost.contains(&session));
                 self.end_probe(probe);
@@ -334,12 +337,17 @@ impl<G: Guards> World<G> {
         if !self.validators[validator].alive {
             return;
         }
-        match conclude(claims, verdict) {
+        let memory = &self.validators[validator].state;
+        match conclude_under::<G>(memory, claims, verdict) {
             Verdict::Accept(_) => {
                 self.stats.accepted_remotely += 1;
                 self.check_accepted(probe, "by the authority's word");
             }
-            Verdict::Deny(_) | Verdict::Unavailable => self.stats.denied_remotely += 1,
+            Verdict::Deny(refusal) => {
+                self.stats.denied_remotely += 1;
+                self.note_refused(probe, refusal);
+            }
+            Verdict::Unavailable => self.stats.denied_remotely += 1,
         }
         self.end_probe(probe);
     }

@@ -19,6 +19,7 @@
 //! | I6 | every change of state is exactly one event |
 //! | I7 | nothing is accepted from memory without a lease |
 //! | I8 | sessions whose start was lost are not accepted in the epoch after that |
+//! | I9 | a validator takes no refusal back |
 //! | L | once all is mended, everybody gets a lease and every answer is given |
 
 mod api;

@@ -31,6 +31,8 @@ mutants! {
     OlderLists: LISTS_NO_OLDER_THAN_SNAPSHOT,
     /// Holders trust their clocks.
     HolderTrustsClock: HOLDER_CLOCK_ERROR,
+    /// What the authority said of one request is forgotten with the next.
+    RefusalForgotten: REFUSAL_REMEMBERED,
     /// Readers look at bits only.
     FloorsUnread: FLOORS_READ,
     /// Nobody is waited for.

@@ -6,6 +6,7 @@ use session_domain::ids::{Generation, KeyId, LogEpoch, Seq, Serial, TenantId};
 use session_domain::port::BusRequest;
 use session_domain::revocation::{Guards, Head, LogEntry, Standing};
 use session_domain::session::Status;
+use session_domain::token::Refusal;
 use session_domain::usecase::validate::Local;
 
 use super::client::Wish;
@@ -139,6 +140,33 @@ impl<G: Guards> World<G> {
             self.violate("I1", what);
         }
         self.check_known(begun_of);
+        self.check_final(begun_of);
+    }
+
+    /// I9: what a validator has refused as ended, it does not accept in a request begun later.
+    fn check_final(&mut self, probe: usize) {
+        let probe = &self.probes[probe];
+        let serial = self.tokens[probe.token].serial;
+        let refused = self.validators[probe.validator].refused.get(&serial);
+        let begun = probe.begun.unwrap_or_default();
+        if let Some(refused) = refused.filter(|refused| **refused < begun) {
+            let what = format!(
+                "validator {} accepted serial {serial} in a request of step {begun}, which it had \
+                 refused as ended at step {refused}",
+                probe.validator
+            );
+            self.violate("I9", what);
+        }
+    }
+
+    /// Remembers what [`Self::check_final`] looks for.
+    pub fn note_refused(&mut self, probe: usize, refusal: Refusal) {
+        if refusal == Refusal::Ended {
+            let (step, probe) = (self.step, &self.probes[probe]);
+            let serial = self.tokens[probe.token].serial;
+            let refused = &mut self.validators[probe.validator].refused;
+            refused.entry(serial).or_insert(step);
+        }
     }
 
     /// I8: who follows the epoch after a loss accepts nothing of sessions that were lost.

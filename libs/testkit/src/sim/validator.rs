@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use session_domain::ids::InstanceId;
+use session_domain::ids::{InstanceId, Serial};
 use session_domain::port::{BusReply, BusRequest};
 use session_domain::revocation::{
     Follower, FollowerAction, FollowerConfig, Grant, GrantReply, Guards, Head, Publication,
@@ -46,6 +46,8 @@ pub(super) struct Validator<G> {
     asked: BTreeMap<u64, BootInstant>,
     /// Every lease it was ever told of: its end on its own clock, and the head of its grant.
     pub leases: Vec<(BootInstant, Head)>,
+    /// At which step it first said of a serial that it has ended.
+    pub refused: BTreeMap<Serial, u64>,
     /// Up to where what it says it has applied was seen to be there.
     pub checked: Option<Head>,
     /// Decisions that have begun and are not over.
@@ -76,6 +78,7 @@ impl<G: Guards> World<G> {
             last_request: 0,
             asked: BTreeMap::new(),
             leases: Vec::new(),
+            refused: BTreeMap::new(),
             checked: None,
             deciding: 0,
             wake: 0,
