@@ -92,12 +92,14 @@ check: ## Checks formatting, lints, layers, documentation and dependencies
 	fi
 
 generate: ## Writes everything that is generated: the files are committed, CI finds forgotten ones
-	@$(CARGO) build -q -j $(JOBS) -p session-standalone -p session-validator
+	@$(CARGO) build -q -j $(JOBS) -p session-standalone -p session-api -p session-validator -p session-reaper
 	@mkdir -p target
 	@$(CARGO) run -q -p session-standalone -- openapi > target/openapi.json
 	@$(CARGO) run -q -p session-standalone -- settings > target/settings.md
-	@$(CARGO) run -q -p session-validator -- settings > target/settings-validator.md
-	@mv target/openapi.json target/settings.md target/settings-validator.md docs/
+	@for role in api validator reaper; do \
+		$(CARGO) run -q -p session-$$role -- settings > target/settings-$$role.md || exit 1; \
+	done
+	@mv target/openapi.json target/settings.md target/settings-api.md target/settings-validator.md target/settings-reaper.md docs/
 	@$(CARGO) run -q -p session-device --example make_geoip_fixture -j $(JOBS) -- libs/device/tests/data
 
 deps: servers ## Fetches all dependencies and installs the servers that tests need, so that everything else works without network

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::HeaderMap;
-use session_domain::ids::InstanceId;
+use session_domain::ids::{InstanceId, Seq};
 use session_domain::port::{Bus, BusReply, BusRequest, Clock, Entropy, Timer, TokenVerifier};
 use session_domain::revocation::{CheckVerdict, Follower, FollowerConfig, RevocationState};
 use session_domain::time::{BootInstant, Timestamp};
@@ -181,6 +181,16 @@ impl Validator {
     /// means that the authority is asked.
     pub fn is_ready(&self) -> bool {
         self.0.state.deadline() != BootInstant::default()
+    }
+
+    /// For how long it may still answer from memory.
+    pub fn lease_left(&self) -> Duration {
+        self.0.state.deadline().since(self.0.ports.clock.boot())
+    }
+
+    /// Up to which entry of the revocation log it knows everything.
+    pub fn applied(&self) -> Seq {
+        self.0.state.applied()
     }
 
     /// Judges by other policies from now on. What is being judged is judged by the old ones.

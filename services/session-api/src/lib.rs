@@ -9,12 +9,14 @@
 mod app;
 pub mod config;
 pub mod http;
+mod metrics;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::channel::oneshot;
 use futures::future::{FutureExt, Shared};
+use opentelemetry::metrics::Meter;
 use session_domain::ids::InstanceId;
 use session_domain::port::PortError;
 use session_domain::revocation::{Follower, FollowerConfig, RevocationState};
@@ -32,6 +34,7 @@ use session_runtime::shutdown::Shutdown;
 
 pub use app::{App, Ports};
 pub use config::Config;
+use metrics::{RequestDuration, SeenLeases, TimedFence};
 
 /// The parts of this process that others in it may share: composed before anything runs.
 pub struct Api {
@@ -40,17 +43,25 @@ pub struct Api {
     lease: Duration,
     activity_interval: Duration,
     instance: InstanceId,
+    seen: SeenLeases,
+    requests: RequestDuration,
 }
 
 impl Api {
-    /// Composes the API of `config` and `ports`, with `fence` for its waits.
-    pub fn new(config: Config, ports: Ports, fence: Arc<FenceKeeper>) -> Self {
+    /// Composes the API of `config` and `ports`, with `fence` for its waits. What it measures are
+    /// instruments of `meter`.
+    pub fn new(config: Config, ports: Ports, fence: Arc<FenceKeeper>, meter: &Meter) -> Self {
         let mut id = [0; 16];
         ports.entropy.fill(&mut id);
         let instance = InstanceId(uuid::Builder::from_random_bytes(id).into_uuid());
+        let revocations = Arc::new(RevocationState::new());
+        let seen = SeenLeases::default();
+        seen.show(meter);
+        metrics::show_reaping(&revocations, &ports.clock, meter);
+        let clock = Arc::clone(&ports.clock);
         let app = Arc::new(App {
-            fence: Arc::clone(&fence) as _,
-            revocations: Arc::new(RevocationState::new()),
+            fence: Arc::new(TimedFence::new(Arc::clone(&fence) as _, clock, meter)),
+            revocations,
             activity: Activity::default(),
             requirements: Requirements {
                 audience: config.policy.issuer.clone(),
@@ -69,6 +80,8 @@ impl Api {
             lease: config.lease,
             activity_interval: config.activity_interval,
             instance,
+            seen,
+            requests: RequestDuration::new(meter),
         }
     }
 
@@ -122,7 +135,10 @@ impl Api {
             ready.pass();
         }
         let result = listener
-            .serve(http::routes(&self.app), shutdown.clone())
+            .serve(
+                http::routes(&self.app, self.requests.clone()),
+                shutdown.clone(),
+            )
             .await;
         result.map_err(|error| PortError::retry("the listener failed", error))
     }
@@ -143,7 +159,7 @@ impl Api {
     }
 
     /// What is done now and then: writes which sessions were used, what is left of it at the end
-    /// too, and takes up signing keys that other processes made.
+    /// too, takes up signing keys that other processes made, and looks who holds leases.
     async fn keep_up(&self, stop: Shared<impl Future<Output = ()>>) -> Result<(), PortError> {
         let mut keys = KeptKeys::default();
         loop {
@@ -161,6 +177,10 @@ impl Api {
             let kept = keep_keys(&self.app.key_ports(), &self.app.revocations, &mut keys).await;
             if let Err(error) = kept {
                 tracing::warn!(%error, "the newest signing key could not be taken up; trying again");
+            }
+            // For the metrics alone: what can't be read now is read soon.
+            if let Ok(holders) = self.app.ports.log.holders().await {
+                self.seen.see(holders);
             }
         }
     }

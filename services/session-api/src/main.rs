@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use opentelemetry::metrics::Meter;
 use rustix::fs::Mode;
 use session_api::config::{Database, Process};
 use session_api::{Api, Ports};
@@ -177,15 +178,14 @@ async fn run(process: Process) -> Result<()> {
     let devices = &process.devices;
     let (city, asn) = (devices.geoip_city.as_deref(), devices.geoip_asn.as_deref());
     let places = Arc::new(GeoLocator::open(city, asn));
-    let serving = compose(
-        &process,
-        api,
-        &store,
-        &bus,
-        &secrets,
+    let adapters = Adapters {
+        store: Arc::clone(&store),
+        bus: Arc::clone(&bus),
         shared,
-        Arc::clone(&places),
-    )?;
+        places: Arc::clone(&places),
+        meter: metrics.meter("session-api"),
+    };
+    let serving = compose(&process, api, &secrets, adapters)?;
     tasks.spawn("api", serving.run(listener, readiness, shutdown.clone()));
     tasks.spawn("geoip", keep_fresh(places, devices.geoip_reload, shutdown));
     let result = tasks.run().await;
@@ -273,21 +273,34 @@ impl Shared {
     }
 }
 
+/// What the API is composed of, apart from what its secrets make.
+struct Adapters {
+    store: Arc<PostgresStore>,
+    bus: Arc<NatsBus>,
+    shared: Shared,
+    places: Arc<GeoLocator>,
+    meter: Meter,
+}
+
 fn compose(
     process: &Process,
     listens: std::net::SocketAddr,
-    store: &Arc<PostgresStore>,
-    bus: &Arc<NatsBus>,
     secrets: &Secrets,
-    shared: Shared,
-    places: Arc<GeoLocator>,
+    adapters: Adapters,
 ) -> Result<Api> {
+    let Adapters {
+        store,
+        bus,
+        shared,
+        places,
+        meter,
+    } = adapters;
     let config = process.settings.clone().at(listens);
     let entropy = Arc::new(SystemEntropy);
     let timer = Arc::new(TokioTimer::new(SystemClock));
     let fence = Arc::new(FenceKeeper::new(FencePorts {
-        log: Arc::clone(store) as _,
-        bus: Arc::clone(bus) as _,
+        log: Arc::clone(&store) as _,
+        bus: Arc::clone(&bus) as _,
         clock: Arc::clone(&shared.clock) as _,
         timer: Arc::clone(&timer) as _,
     }));
@@ -307,11 +320,11 @@ fn compose(
         .context("no refresh key")?;
     let devices = &process.devices;
     let ports = Ports {
-        store: Arc::clone(store) as _,
-        log: Arc::clone(store) as _,
+        store: Arc::clone(&store) as _,
+        log: store,
         cache: shared.cache,
         limiter: shared.limiter,
-        bus: Arc::clone(bus) as _,
+        bus,
         signer,
         keys: Arc::new(ring),
         verifier: Arc::new(StrictVerifier::new(config.policy.issuer.clone(), life_max)),
@@ -328,7 +341,7 @@ fn compose(
         timer,
         entropy,
     };
-    Ok(Api::new(config, ports, fence))
+    Ok(Api::new(config, ports, fence, &meter))
 }
 
 /// Takes new GeoIP databases until the process stops.

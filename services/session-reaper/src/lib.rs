@@ -9,7 +9,7 @@ mod revocations;
 
 use std::sync::Arc;
 
-use opentelemetry::metrics::Meter;
+use opentelemetry::metrics::{Counter, Meter};
 use session_domain::ids::Seq;
 use session_domain::port::{Clock, Fence, PortError, RevocationLog, SessionStore};
 use session_domain::usecase::expire::expire;
@@ -53,7 +53,10 @@ pub fn spawn(
     let log = Arc::clone(&ports.log);
     let purge = purge::keep_purging(purging, store, log, clock, meter.clone(), shutdown.clone());
     tasks.spawn("purge", purge);
-    tasks.spawn("reaper", run(config, ports, shutdown.clone()));
+    tasks.spawn(
+        "reaper",
+        run(config, ports, meter.clone(), shutdown.clone()),
+    );
 }
 
 /// Reaps until `shutdown`. A store that doesn't answer is tried again at the next tick: until then
@@ -61,15 +64,42 @@ pub fn spawn(
 ///
 /// # Errors
 /// None today; a reaper that can't go on ends with one.
-pub async fn run(config: Config, ports: Ports, shutdown: Shutdown) -> Result<(), PortError> {
+pub async fn run(
+    config: Config,
+    ports: Ports,
+    meter: Meter,
+    shutdown: Shutdown,
+) -> Result<(), PortError> {
+    let ticks = Ticks::new(&meter);
     tokio::join!(
-        expire_overdue(&config, &ports, &shutdown),
+        expire_overdue(&config, &ports, &ticks, &shutdown),
         revocations::run(&config, &ports, &shutdown),
     );
     Ok(())
 }
 
-async fn expire_overdue(config: &Config, ports: &Ports, shutdown: &Shutdown) {
+/// What is counted of looking for what is overdue.
+struct Ticks {
+    expired: Counter<u64>,
+    failures: Counter<u64>,
+}
+
+impl Ticks {
+    fn new(meter: &Meter) -> Self {
+        let expired = meter.u64_counter("session.reaper.expired");
+        let failures = meter.u64_counter("session.reaper.failures");
+        Self {
+            expired: expired
+                .with_description("Sessions ended because their time was over")
+                .build(),
+            failures: failures
+                .with_description("Times overdue sessions could not be ended; tried again")
+                .build(),
+        }
+    }
+}
+
+async fn expire_overdue(config: &Config, ports: &Ports, ticks: &Ticks, shutdown: &Shutdown) {
     loop {
         tokio::select! {
             () = shutdown.draining() => return,
@@ -77,8 +107,12 @@ async fn expire_overdue(config: &Config, ports: &Ports, shutdown: &Shutdown) {
         }
         match tick(config, ports, shutdown).await {
             Ok(0) => {}
-            Ok(count) => tracing::info!(count, "ended overdue sessions"),
+            Ok(count) => {
+                ticks.expired.add(count as u64, &[]);
+                tracing::info!(count, "ended overdue sessions");
+            }
             Err(error) => {
+                ticks.failures.add(1, &[]);
                 tracing::warn!(%error, "overdue sessions could not be ended; trying again");
             }
         }

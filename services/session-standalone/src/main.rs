@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use opentelemetry::metrics::Meter;
 use rustix::fs::Mode;
 use session_api::Api;
 use session_bus::{EventFile, InProcessBus};
@@ -185,6 +186,7 @@ async fn run(
         &secrets,
         Arc::clone(&verifier) as _,
         Arc::clone(&places),
+        &metrics.meter("session-api"),
     )?;
 
     let (issuer, origins) = (api_config.policy.issuer.clone(), api_config.origins.clone());
@@ -321,6 +323,7 @@ fn compose_api(
     secrets: &Secrets,
     verifier: Arc<dyn TokenVerifier>,
     places: Arc<GeoLocator>,
+    meter: &Meter,
 ) -> Result<Api> {
     let signer = Arc::new(ActiveSigner::new());
     let ring = SealedKeyRing::new(
@@ -359,6 +362,7 @@ fn compose_api(
         api_config.clone(),
         ports,
         Arc::clone(&adapters.fence),
+        meter,
     ))
 }
 

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::stream::BoxStream;
+use opentelemetry::metrics::Meter;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use session_api::Api;
@@ -140,7 +141,13 @@ impl Parts {
         }
     }
 
-    fn api(&self, dir: &Path, config: &session_api::Config, verifier: Arc<StrictVerifier>) -> Api {
+    fn api(
+        &self,
+        dir: &Path,
+        config: &session_api::Config,
+        verifier: Arc<StrictVerifier>,
+        meter: &Meter,
+    ) -> Api {
         let secrets = Secrets::load_or_create(&dir.join("secrets"), self.entropy.as_ref());
         let secrets = secrets.expect("secrets");
         let signer = Arc::new(ActiveSigner::new());
@@ -166,7 +173,7 @@ impl Parts {
             timer: Arc::clone(&self.timer),
             entropy: Arc::clone(&self.entropy),
         };
-        Api::new(config.clone(), ports, Arc::clone(&self.fence))
+        Api::new(config.clone(), ports, Arc::clone(&self.fence), meter)
     }
 }
 
@@ -201,7 +208,7 @@ impl Running {
         let readiness = Readiness::new(&shutdown);
         let metrics = Metrics::new("test", "0").expect("metrics");
         let mut tasks = JoinSet::new();
-        let composed = parts.api(dir, &config, Arc::clone(&verifier));
+        let composed = parts.api(dir, &config, Arc::clone(&verifier), &metrics.meter("test"));
         tasks.spawn(composed.run(api_listener, readiness.clone(), shutdown.clone()));
         tasks.spawn(session_validator::run(
             session_validator::Config {
@@ -233,6 +240,7 @@ impl Running {
                 fence: Arc::clone(&parts.fence) as _,
                 clock: Arc::clone(&parts.clock),
             },
+            metrics.meter("test"),
             shutdown.clone(),
         ));
         while !readiness.is_ready() {

@@ -59,6 +59,7 @@ pub async fn run(
 ) -> Result<(), PortError> {
     let (validator, following) = Validator::new(config.client, config.policies, ports);
     let decisions = metrics::Decisions::new(&meter);
+    metrics::show_lease(&validator, &meter);
     let authz = Authz {
         validator: validator.clone(),
         decisions: decisions.clone(),

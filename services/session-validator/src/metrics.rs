@@ -2,7 +2,7 @@
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Meter};
-use session_client::Decision;
+use session_client::{Decision, Validator};
 
 /// Counts decisions by result and reason.
 #[derive(Debug, Clone)]
@@ -35,6 +35,26 @@ impl Decisions {
             ],
         );
     }
+}
+
+/// Shows what `validator` answers by: `session.validator.lease_left` and
+/// `session.validator.applied`.
+pub fn show_lease(validator: &Validator, meter: &Meter) {
+    let holder = validator.clone();
+    meter
+        .f64_observable_gauge("session.validator.lease_left")
+        .with_unit("s")
+        .with_description(
+            "For how long this process may still answer from memory; 0 without a lease",
+        )
+        .with_callback(move |observer| observer.observe(holder.lease_left().as_secs_f64(), &[]))
+        .build();
+    let holder = validator.clone();
+    meter
+        .u64_observable_gauge("session.validator.applied")
+        .with_description("The number of the last revocation log entry this process has applied")
+        .with_callback(move |observer| observer.observe(holder.applied().0, &[]))
+        .build();
 }
 
 /// Counts how often policies were read anew.

@@ -13,7 +13,7 @@ pub(super) fn policy(reader: &mut Reader) -> Result<SessionPolicy, Mistaken> {
         .duration_within("1s", "365d");
     let idle_timeout = reader
         .value("session.idle_timeout")
-        .doc("How long a session may be unused before it ends. Where nobody sets it, for as long as it lives.")
+        .doc("How long a session may be unused before it ends. Uses are written down no more often than every tenth of it, at most once a minute, so an end may come as much later. Where nobody sets it, for as long as it lives.")
         .example("30m")
         .optional_with(session_runtime::config::duration);
     let max = reader

@@ -29,11 +29,12 @@ use poem::{Endpoint, EndpointExt, Response, Route};
 use poem_openapi::{OpenApi, OpenApiService};
 
 use crate::app::App;
+use crate::metrics::RequestDuration;
 use merged::Merged;
 use requests::Requests;
 
 /// Everything the public listener serves.
-pub fn routes(app: &Arc<App>) -> impl Endpoint + use<> {
+pub fn routes(app: &Arc<App>, duration: RequestDuration) -> impl Endpoint + use<> {
     let service = service();
     let spec = service.spec();
     let document = make_sync(move |_| {
@@ -41,13 +42,13 @@ pub fn routes(app: &Arc<App>) -> impl Endpoint + use<> {
             .header(CONTENT_TYPE, "application/json; charset=utf-8")
             .body(spec.clone())
     });
-    let entropy = Arc::clone(&app.ports.entropy);
+    let (clock, entropy) = (Arc::clone(&app.ports.clock), Arc::clone(&app.ports.entropy));
     Route::new()
         .at("/docs", docs::page(service.swagger_ui_html()))
         .at("/openapi.json", document)
         .nest("/", service)
         .data(Arc::clone(app))
-        .with(Requests::new(entropy))
+        .with(Requests::new(clock, entropy, duration))
 }
 
 /// The API document (`OpenAPI` 3.0), as JSON.

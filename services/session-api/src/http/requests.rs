@@ -1,29 +1,41 @@
-//! What is done around every request: it gets a name in our logs, its error becomes a problem, and
-//! nobody in between keeps the answer.
+//! What is done around every request: it gets a name in our logs and is timed, its error becomes a
+//! problem, and nobody in between keeps the answer.
 
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
+use poem::PathPattern;
 use poem::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
 use poem::http::{HeaderMap, HeaderValue};
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
-use session_domain::port::Entropy;
+use session_domain::port::{Clock, Entropy};
 use tracing::Instrument;
 
 use super::problem::Problem;
+use crate::metrics::RequestDuration;
 
 const X_CONTENT_TYPE_OPTIONS: &str = "x-content-type-options";
 const TRACE_ID: &str = "trace-id";
 
 /// The middleware.
 pub(super) struct Requests {
+    clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    duration: RequestDuration,
 }
 
 impl Requests {
     /// With this randomness for the names of requests.
-    pub(super) fn new(entropy: Arc<dyn Entropy>) -> Self {
-        Self { entropy }
+    pub(super) fn new(
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        duration: RequestDuration,
+    ) -> Self {
+        Self {
+            clock,
+            entropy,
+            duration,
+        }
     }
 }
 
@@ -33,7 +45,9 @@ impl<E: Endpoint> Middleware<E> for Requests {
     fn transform(&self, inner: E) -> Around<E> {
         Around {
             inner,
+            clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
+            duration: self.duration.clone(),
         }
     }
 }
@@ -41,24 +55,37 @@ impl<E: Endpoint> Middleware<E> for Requests {
 /// An endpoint with the middleware around it.
 pub(super) struct Around<E> {
     inner: E,
+    clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    duration: RequestDuration,
 }
 
 impl<E: Endpoint> Endpoint for Around<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
+        let (begun, method) = (self.clock.boot(), request.method().clone());
         let trace_id = trace_id(request.headers()).unwrap_or_else(|| self.fresh_trace_id());
         // The query isn't logged: it isn't ours to know what a client puts there.
         let span = tracing::info_span!("request", %trace_id, method = %request.method(), path = request.uri().path());
         let mut response = async {
             match self.inner.call(request).await {
                 Ok(response) => response.into_response(),
-                Err(error) => refuse(&error, trace_id.clone()),
+                Err(error) => {
+                    let mut response = refuse(&error, trace_id.clone());
+                    if let Some(pattern) = error.data::<PathPattern>() {
+                        response.set_data(pattern.clone());
+                    }
+                    response
+                }
             }
         }
         .instrument(span.clone())
         .await;
+        let route = response.data::<PathPattern>().map(|pattern| &*pattern.0);
+        let took = self.clock.boot().since(begun);
+        self.duration
+            .record(&method, route, response.status(), took);
         tracing::debug!(parent: &span, status = response.status().as_u16(), "answered");
         let headers = response.headers_mut();
         headers
