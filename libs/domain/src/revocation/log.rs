@@ -32,6 +32,12 @@ impl KeySet {
         self.0.get(&kid.parse::<KeyId>().ok()?)
     }
 
+    /// Whether exactly this key is in service: not one that has taken its name.
+    pub fn serves(&self, key: &Arc<PublicKey>) -> bool {
+        let found = self.0.get(&key.kid);
+        found.is_some_and(|found| Arc::ptr_eq(found, key) || found == key)
+    }
+
     /// The keys in service, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<PublicKey>> {
         self.0.values()

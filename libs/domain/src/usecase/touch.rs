@@ -5,15 +5,17 @@
 //! up to when everything has been told: until every holder of a lease has, no session ends for
 //! having been idle, so an outage of ours logs nobody out.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod activity;
+
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
 
-use crate::ids::{InstanceId, SessionId, TenantId};
-use crate::port::{Bus, BusReply, BusRequest, Heard, PortError, Seen, SessionStore, Touch};
+use crate::ids::InstanceId;
+use crate::port::{Bus, BusReply, BusRequest, Heard, PortError, SessionStore, Touch};
 use crate::time::Timestamp;
+
+pub use activity::{Activity, Use};
 
 /// At most this many uses are told at once, so that nobody waits for long behind, and no message
 /// is too long.
@@ -21,57 +23,6 @@ const BATCH: usize = 500;
 
 /// How long telling the authority may take.
 const WITHIN: Duration = Duration::from_secs(2);
-
-/// The uses that wait to be told. A session used a thousand times waits once, with its first and
-/// its last, and the longest pause in between. What a process that dies hadn't told yet is lost, which can only make a session seem
-/// idle for as much longer as it is told apart.
-#[derive(Debug, Default)]
-pub struct Activity {
-    waiting: Mutex<HashMap<(TenantId, SessionId), Seen>>,
-}
-
-impl Activity {
-    /// Notes that a session is used, at what `now` says. The clock is read under the lock, so that
-    /// no use is older than a telling that has left it out.
-    pub fn note(&self, tenant: &TenantId, id: SessionId, now: impl FnOnce() -> Timestamp) {
-        let mut waiting = self.lock();
-        let at = now();
-        waiting
-            .entry((tenant.clone(), id))
-            .and_modify(|seen| seen.and(at, at, Duration::ZERO))
-            .or_insert_with(|| Seen {
-                tenant: tenant.clone(),
-                id,
-                first: at,
-                last: at,
-                gap: Duration::ZERO,
-            });
-    }
-
-    /// Takes all that waits; with it, every use up to what `now` says has been taken.
-    fn take(&self, now: impl FnOnce() -> Timestamp) -> (Vec<Seen>, Timestamp) {
-        let mut waiting = self.lock();
-        let through = now();
-        let uses = std::mem::take(&mut *waiting);
-        (uses.into_values().collect(), through)
-    }
-
-    /// Lets uses wait again.
-    fn put_back(&self, seen: &[Seen]) {
-        let mut waiting = self.lock();
-        for seen in seen {
-            waiting
-                .entry((seen.tenant.clone(), seen.id))
-                .and_modify(|other| other.and(seen.first, seen.last, seen.gap))
-                .or_insert_with(|| seen.clone());
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<(TenantId, SessionId), Seen>> {
-        // Nothing that panics holds it half changed.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Writes all that waits on behalf of `from`.
 ///
@@ -140,7 +91,9 @@ async fn tell<'a>(
 mod tests {
     use super::*;
     use crate::contract::sample;
+    use crate::ids::TenantId;
     use futures::executor::block_on;
+    use std::sync::Mutex;
 
     const fn at(seconds: i64) -> Timestamp {
         Timestamp::from_unix_seconds(seconds)

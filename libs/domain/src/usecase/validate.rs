@@ -1,10 +1,13 @@
 //! Is this session still good? The question asked on every request, answered from memory.
 
+use std::borrow::Borrow;
 use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::port::{Bus, BusReply, BusRequest, Clock, TokenVerifier};
-use crate::revocation::{AllGuards, CheckQuery, CheckVerdict, Guards, RevocationState, Standing};
+use crate::revocation::{
+    AllGuards, CheckQuery, CheckVerdict, Guards, KeySet, RevocationState, Standing,
+};
 use crate::time::{BootInstant, Timestamp};
 use crate::token::{Claims, Refusal, TokenKind};
 
@@ -26,15 +29,15 @@ pub struct Requirements {
     pub reaper_lag_max: Duration,
 }
 
-/// What the memory of this process says about a token.
+/// What the memory of this process says about a token, whose claims come in whatever holds them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Local {
+pub enum Local<C = Claims> {
     /// It is good.
-    Accept(Claims),
+    Accept(C),
     /// It isn't, and won't be.
     Deny(Refusal),
     /// Its signature is good, but there is no lease to answer by: ask the authority.
-    Ask(Claims),
+    Ask(C),
     /// Nothing can be said: this process has no keys yet.
     Blind,
 }
@@ -45,9 +48,9 @@ pub enum Local {
     reason = "made and taken apart once per request, where a box would be an allocation"
 )]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Verdict<C = Claims> {
     /// It is good.
-    Accept(Claims),
+    Accept(C),
     /// It isn't.
     Deny(Refusal),
     /// It can't be known right now. Never to be taken for a yes.
@@ -75,8 +78,21 @@ pub fn decide(
     kind: TokenKind,
     requirements: &Requirements,
 ) -> Local {
+    let verify = |keys: &KeySet| memory.verifier.verify(token, kind, keys);
+    decide_by(memory, kind, requirements, verify)
+}
+
+/// [`decide`], where `verify` says which claims `kind` of token has by the keys in service. It is
+/// asked once, after the deadline has been loaded, and MUST honour no key but those: it may
+/// remember what they have verified, never what they would.
+pub fn decide_by<C: Borrow<Claims>>(
+    memory: &Memory<'_>,
+    kind: TokenKind,
+    requirements: &Requirements,
+    verify: impl FnOnce(&KeySet) -> Result<C, Refusal>,
+) -> Local<C> {
     let begun = Begun::<AllGuards>::begin(memory);
-    let judged = begun.judge(memory, token, kind, requirements);
+    let judged = begun.judge_by(memory, kind, requirements, verify);
     judged.answer(memory)
 }
 
@@ -118,12 +134,29 @@ impl<G: Guards> Begun<G> {
         kind: TokenKind,
         requirements: &Requirements,
     ) -> Judged<G> {
-        let verified = memory.verifier.verify(token, kind, &memory.state.keys());
+        let verify = |keys: &KeySet| memory.verifier.verify(token, kind, keys);
+        self.judge_by(memory, kind, requirements, verify)
+    }
+
+    /// [`Self::judge`], verifying as [`decide_by`] says.
+    #[inline]
+    pub fn judge_by<C: Borrow<Claims>>(
+        self,
+        memory: &Memory<'_>,
+        kind: TokenKind,
+        requirements: &Requirements,
+        verify: impl FnOnce(&KeySet) -> Result<C, Refusal>,
+    ) -> Judged<G, C> {
+        let verified = verify(&memory.state.keys());
+        let judge = |claims: C| {
+            judge::<G>(memory.state, claims.borrow(), requirements)?;
+            Ok(claims)
+        };
         Judged {
             begun: self,
             kind,
             reaper_lag_max: requirements.reaper_lag_max,
-            verified: verified.and_then(|claims| judge::<G>(memory.state, claims, requirements)),
+            verified: verified.and_then(judge),
         }
     }
 }
@@ -131,17 +164,17 @@ impl<G: Guards> Begun<G> {
 /// A decision's second step: the token has been judged by what was known since.
 #[derive(Debug, Clone)]
 #[must_use]
-pub struct Judged<G = AllGuards> {
+pub struct Judged<G = AllGuards, C = Claims> {
     begun: Begun<G>,
     kind: TokenKind,
     reaper_lag_max: Duration,
-    verified: Result<Claims, Refusal>,
+    verified: Result<C, Refusal>,
 }
 
-impl<G: Guards> Judged<G> {
+impl<G: Guards, C: Borrow<Claims>> Judged<G, C> {
     /// Reads the clock and answers.
     #[inline]
-    pub fn answer(self, memory: &Memory<'_>) -> Local {
+    pub fn answer(self, memory: &Memory<'_>) -> Local<C> {
         let deadline = if G::DEADLINE_FIRST {
             self.begun.deadline
         } else {
@@ -162,7 +195,7 @@ impl<G: Guards> Judged<G> {
                 let server_time = memory.state.server_time(now);
                 let reaped =
                     server_time.since(memory.state.reaped_through()) <= self.reaper_lag_max;
-                match judge_time(&claims, server_time) {
+                match judge_time(claims.borrow(), server_time) {
                     Err(refusal) => Local::Deny(refusal),
                     Ok(()) if self.kind == TokenKind::Session && !reaped => Local::Ask(claims),
                     Ok(()) => Local::Accept(claims),
@@ -210,21 +243,25 @@ pub fn query(claims: &Claims) -> CheckQuery {
 
 /// What the authority's answer means for the token. An end is remembered in `state`, so that this
 /// process never takes the refusal back.
-pub fn conclude(state: &RevocationState, claims: Claims, verdict: CheckVerdict) -> Verdict {
-    conclude_under::<AllGuards>(state, claims, verdict)
+pub fn conclude<C: Borrow<Claims>>(
+    state: &RevocationState,
+    claims: C,
+    verdict: CheckVerdict,
+) -> Verdict<C> {
+    conclude_under::<AllGuards, C>(state, claims, verdict)
 }
 
 /// [`conclude`], by the guards that hold.
-pub fn conclude_under<G: Guards>(
+pub fn conclude_under<G: Guards, C: Borrow<Claims>>(
     state: &RevocationState,
-    claims: Claims,
+    claims: C,
     verdict: CheckVerdict,
-) -> Verdict {
+) -> Verdict<C> {
     if verdict == CheckVerdict::Dead && G::REFUSAL_REMEMBERED {
-        state.end(claims.serial);
+        state.end(claims.borrow().serial);
     }
     match verdict {
-        CheckVerdict::Alive { server_time } => match judge_time(&claims, server_time) {
+        CheckVerdict::Alive { server_time } => match judge_time(claims.borrow(), server_time) {
             Ok(()) => Verdict::Accept(claims),
             Err(refusal) => Verdict::Deny(refusal),
         },
@@ -235,14 +272,14 @@ pub fn conclude_under<G: Guards>(
 
 fn judge<G: Guards>(
     state: &RevocationState,
-    claims: Claims,
+    claims: &Claims,
     requirements: &Requirements,
-) -> Result<Claims, Refusal> {
+) -> Result<(), Refusal> {
     if !claims.audience.contains(&requirements.audience) {
         return Err(Refusal::Audience);
     }
     match state.standing_under::<G>(&claims.tenant, claims.serial) {
-        Standing::Live => Ok(claims),
+        Standing::Live => Ok(()),
         Standing::Ended => Err(Refusal::Ended),
     }
 }

@@ -338,7 +338,7 @@ impl<G: Guards> World<G> {
             return;
         }
         let memory = &self.validators[validator].state;
-        match conclude_under::<G>(memory, claims, verdict) {
+        match conclude_under::<G, _>(memory, claims, verdict) {
             Verdict::Accept(_) => {
                 self.stats.accepted_remotely += 1;
                 self.check_accepted(probe, "by the authority's word");
