@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::stream::{FuturesUnordered, StreamExt};
 use hyper::body::{Body, Incoming};
 use hyper::service::{Service, service_fn};
 use hyper::{Request, Response};
@@ -122,14 +124,8 @@ impl Listener {
                 (stream, peer) = self.accept() => {
                     let spoken = Spoken::default();
                     let service = connected(peer, Arc::clone(&spoken));
-                    let serving = serve_one(stream, service, spoken, shutdown.clone());
-                    let cut = cut.clone();
-                    connections.spawn(async move {
-                        tokio::select! {
-                            () = serving => {}
-                            () = cut.cancelled() => {}
-                        }
-                    });
+                    let (shutdown, cut) = (shutdown.clone(), cut.clone());
+                    connections.spawn(serve_one(stream, service, spoken, shutdown, cut));
                 }
             }
         }
@@ -145,10 +141,25 @@ impl Listener {
     }
 }
 
+/// What happens to a connection from outside, at most once each.
+enum Intervention {
+    /// Its client hasn't shown which version it speaks, until when no version's limits hold.
+    Silent,
+    /// What is under way may finish.
+    Closing,
+    /// It may not.
+    Cut,
+}
+
 /// Serves one connection to its end, whatever that is: its client knows, and there is nobody else
 /// to tell.
-async fn serve_one<S, B>(stream: TcpStream, service: S, spoken: Spoken, shutdown: Shutdown)
-where
+async fn serve_one<S, B>(
+    stream: TcpStream,
+    service: S,
+    spoken: Spoken,
+    shutdown: Shutdown,
+    cut: CancellationToken,
+) where
     S: Service<Request<Incoming>, Response = Response<B>>,
     S::Future: Send + 'static,
     S::Error: Into<BoxError>,
@@ -159,19 +170,30 @@ where
     let builder = builder();
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    // Until it shows which version a client speaks, neither version's limits hold.
     let silent = async {
         tokio::time::sleep(HEAD_WITHIN).await;
         if spoken.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
+        Intervention::Silent
     };
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        () = silent => return,
-        () = shutdown.closing() => connection.as_mut().graceful_shutdown(),
+    let closing = shutdown.closing().map(|()| Intervention::Closing);
+    let cut = cut.cancelled().map(|()| Intervention::Cut);
+    // Each is looked at once something has happened to it, and not with every request: looking takes
+    // locks that all connections share.
+    let mut interventions: FuturesUnordered<_> = [silent.boxed(), closing.boxed(), cut.boxed()]
+        .into_iter()
+        .collect();
+    loop {
+        tokio::select! {
+            biased;
+            _ = connection.as_mut() => return,
+            Some(intervention) = interventions.next() => match intervention {
+                Intervention::Silent | Intervention::Cut => return,
+                Intervention::Closing => connection.as_mut().graceful_shutdown(),
+            },
+        }
     }
-    let _ = connection.await;
 }
 
 fn builder() -> Builder<TokioExecutor> {
