@@ -116,6 +116,32 @@ impl Denial {
         }
     }
 
+    /// Every [`Self::reason`] there is.
+    pub const REASONS: [&'static str; 22] = [
+        "no_credential",
+        "invalid_request",
+        "malformed",
+        "header",
+        "unknown_key",
+        "signature",
+        "claims",
+        "kind",
+        "issuer",
+        "audience",
+        "not_yet",
+        "expired",
+        "ended",
+        "insufficient_user_authentication",
+        "insufficient_scope",
+        "foreign_origin",
+        "context_missing",
+        "unknown_policy",
+        "not_found",
+        "unavailable",
+        "overloaded",
+        "behind",
+    ];
+
     /// What is told to people.
     const fn detail(&self) -> &'static str {
         match self {
@@ -234,6 +260,7 @@ mod tests {
             Denial::Overloaded(failure),
             Denial::Behind(FailureStatus::Forbidden),
         ] {
+            assert!(Denial::REASONS.contains(&denial.reason()), "{denial:?}");
             let Answer {
                 status,
                 headers,
@@ -252,6 +279,25 @@ mod tests {
                 (&body["code"], &body["status"]),
                 (&denial.code().into(), &status.as_u16().into())
             );
+        }
+    }
+
+    #[test]
+    fn every_refusal_is_among_the_reasons() {
+        for refusal in [
+            Refusal::Malformed,
+            Refusal::Header,
+            Refusal::UnknownKey,
+            Refusal::Signature,
+            Refusal::Claims,
+            Refusal::Kind,
+            Refusal::Issuer,
+            Refusal::Audience,
+            Refusal::NotYet,
+            Refusal::Expired,
+            Refusal::Ended,
+        ] {
+            assert!(Denial::REASONS.contains(&refusal.label()), "{refusal:?}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ::poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 
-use crate::{Answer, DEFAULT, Decision, Question, Validator};
+use crate::{Answer, Claims, DEFAULT, Decision, Question, Validator};
 
 /// Lets requests through whose session satisfies a policy, with its [`crate::Claims`] as data
 /// (`Data<&Claims>`); a CORS preflight, where the policy lets those through, has none.
@@ -59,8 +59,8 @@ impl<E: Endpoint> Endpoint for Guarded<E> {
             within: None,
         };
         match self.guard.validator.judge(&question).await {
-            Decision::Allow(claims) => {
-                request.set_data(claims);
+            Decision::Allow(identity) => {
+                request.set_data(Claims::clone(&identity));
             }
             Decision::Preflight => {}
             Decision::Deny(denial) => return Ok(denial.answer().into_response()),

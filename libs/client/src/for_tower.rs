@@ -10,7 +10,7 @@ use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Answer, DEFAULT, Decision, Question, Validator};
+use crate::{Answer, Claims, DEFAULT, Decision, Question, Validator};
 
 /// Lets requests through whose session satisfies a policy, with its [`crate::Claims`] among their
 /// extensions; a CORS preflight, where the policy lets those through, has none.
@@ -85,8 +85,8 @@ where
                 within: None,
             };
             match validator.judge(&question).await {
-                Decision::Allow(claims) => {
-                    request.extensions_mut().insert(claims);
+                Decision::Allow(identity) => {
+                    request.extensions_mut().insert(Claims::clone(&identity));
                 }
                 Decision::Preflight => {}
                 Decision::Deny(denial) => return Ok(refusal(denial.answer())),

@@ -1,7 +1,92 @@
-//! Whose request it is, as header fields for what stands behind a gateway.
+//! Whose request it is, and how that is said in header fields to what stands behind a gateway.
 
-use http::{HeaderName, HeaderValue};
+use std::borrow::Borrow;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use session_domain::revocation::PublicKey;
 use session_domain::token::Claims;
+use session_domain::usecase::touch::Use;
+
+/// Whose request it is: what its token says, and what is made of that again and again for whoever
+/// asks. Clones are the same.
+#[derive(Clone)]
+pub struct Identity(Arc<Known>);
+
+/// What is known of a token that was verified.
+pub(crate) struct Known {
+    /// All its bytes.
+    pub token: Box<str>,
+    /// What it says.
+    pub claims: Claims,
+    /// The key that verified it.
+    pub key: Arc<PublicKey>,
+    /// Where its session's uses are noted.
+    pub used: Arc<Use>,
+    headers: OnceLock<HeaderMap>,
+    encoded: OnceLock<Bytes>,
+}
+
+impl Identity {
+    pub(crate) fn new(token: &str, claims: Claims, key: Arc<PublicKey>, used: Arc<Use>) -> Self {
+        Self(Arc::new(Known {
+            token: token.into(),
+            claims,
+            key,
+            used,
+            headers: OnceLock::new(),
+            encoded: OnceLock::new(),
+        }))
+    }
+
+    pub(crate) fn known(&self) -> &Known {
+        &self.0
+    }
+
+    /// The header fields that `make` makes of the claims, made once: with [`fields`] among them, what
+    /// a gateway is answered. There is room for one answer in a process.
+    pub fn headers(&self, make: impl FnOnce(&Claims) -> HeaderMap) -> &HeaderMap {
+        self.0.headers.get_or_init(|| make(self))
+    }
+
+    /// What `encode` makes of the claims, made once: for whoever answers in another form than
+    /// header fields. There is room for one form in a process.
+    pub fn encoded(&self, encode: impl FnOnce(&Claims) -> Bytes) -> Bytes {
+        self.0.encoded.get_or_init(|| encode(self)).clone()
+    }
+}
+
+impl Deref for Identity {
+    type Target = Claims;
+
+    fn deref(&self) -> &Claims {
+        &self.0.claims
+    }
+}
+
+impl Borrow<Claims> for Identity {
+    fn borrow(&self) -> &Claims {
+        self
+    }
+}
+
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Identity {}
+
+impl fmt::Debug for Identity {
+    /// The claims alone: the token is a credential.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Identity").field(&**self).finish()
+    }
+}
 
 /// The identity fields, all of them always: one left out would let the client's own through on
 /// Envoy, and a placeholder on Caddy.
@@ -75,9 +160,51 @@ fn value(text: &str) -> HeaderValue {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use session_domain::contract::sample;
+    use session_domain::usecase::touch::Activity;
+
+    /// Claims whose texts are the longest there are, all of whose bytes need encoding.
+    pub(crate) fn claims() -> Claims {
+        Claims {
+            kind: session_domain::token::TokenKind::Access,
+            key: "k".parse().unwrap(),
+            issuer: "i".into(),
+            subject: sample::user(&"é".repeat(128)),
+            audience: vec!["i".into()],
+            expires_at: sample::START,
+            issued_at: sample::START,
+            token_id: "j".into(),
+            session: sample::session_id(1),
+            tenant: sample::tenant(&"t".repeat(63)),
+            auth_time: sample::START,
+            acr: None,
+            amr: vec![],
+            scope: Some("s".repeat(1_000)),
+            client_id: None,
+            serial: session_domain::ids::Serial(1),
+        }
+    }
+
+    #[test]
+    fn what_is_made_once_is_what_would_be_made_and_the_token_is_not_shown() {
+        let key = PublicKey {
+            kid: "k".parse().unwrap(),
+            alg: "EdDSA".into(),
+            jwk: [].into(),
+        };
+        let claims = claims();
+        let used = Activity::default().keep(&claims.tenant, claims.session);
+        let identity = Identity::new("a.secret.b", claims.clone(), Arc::new(key), used);
+        let made = |claims: &Claims| fields(Some(claims)).collect::<HeaderMap>();
+        assert_eq!(identity.headers(made), &made(&claims));
+        assert_eq!(identity.headers(|_| unreachable!()), &made(&claims));
+        let serial = |claims: &Claims| claims.serial.0.to_be_bytes().to_vec().into();
+        assert_eq!(identity.encoded(serial), serial(&claims));
+        assert_eq!(identity.encoded(|_| unreachable!()), serial(&claims));
+        assert!(!format!("{identity:?}").contains("secret"));
+    }
 
     #[test]
     fn values_are_printable_and_tell_apart() {
@@ -107,27 +234,9 @@ mod tests {
         }
     }
 
-    /// The longest values there are, all of whose bytes need encoding.
     #[test]
     fn the_fields_fit_a_gateways_buffer() {
-        let claims = Claims {
-            kind: session_domain::token::TokenKind::Access,
-            key: "k".parse().unwrap(),
-            issuer: "i".into(),
-            subject: sample::user(&"é".repeat(128)),
-            audience: vec!["i".into()],
-            expires_at: sample::START,
-            issued_at: sample::START,
-            token_id: "j".into(),
-            session: sample::session_id(1),
-            tenant: sample::tenant(&"t".repeat(63)),
-            auth_time: sample::START,
-            acr: None,
-            amr: vec![],
-            scope: Some("s".repeat(1_000)),
-            client_id: None,
-            serial: session_domain::ids::Serial(1),
-        };
+        let claims = claims();
         for claims in [Some(&claims), None] {
             let set: Vec<_> = fields(claims).collect();
             assert_eq!(set.len(), FIELDS.len());

@@ -8,6 +8,7 @@
 //! | file | what |
 //! |---|---|
 //! | `validator.rs` | the decision |
+//! | `remembered.rs` | good tokens, so that each is verified once |
 //! | `policy.rs` | what a session must be, by name |
 //! | `credential.rs` | the one credential of a request |
 //! | `demand.rs` | what a request demands besides |
@@ -30,6 +31,7 @@ mod for_poem;
 mod for_tower;
 pub mod identity;
 mod policy;
+mod remembered;
 mod validator;
 
 #[cfg(feature = "nats")]
@@ -41,6 +43,7 @@ pub use follow::Following;
 pub use for_poem::SessionGuard;
 #[cfg(feature = "tower")]
 pub use for_tower::{SessionLayer, SessionService};
+pub use identity::Identity;
 pub use policy::{DEFAULT, FailureStatus, Policies, Policy};
 pub use session_domain::token::{Claims, Refusal};
 pub use validator::{Config, Decision, Ports, Question, Validator};

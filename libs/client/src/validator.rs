@@ -1,27 +1,32 @@
 //! The decision: one for HTTP, gRPC and libraries.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use http::HeaderMap;
 use session_domain::ids::{InstanceId, Seq};
 use session_domain::port::{Bus, BusReply, BusRequest, Clock, Entropy, Timer, TokenVerifier};
-use session_domain::revocation::{CheckVerdict, Follower, FollowerConfig, RevocationState};
+use session_domain::revocation::{
+    CheckVerdict, Follower, FollowerConfig, KeySet, PublicKey, RevocationState,
+};
 use session_domain::time::{BootInstant, Timestamp};
-use session_domain::token::{Claims, TokenKind};
+use session_domain::token::{Claims, Refusal, TokenKind};
 use session_domain::usecase::touch::Activity;
 use session_domain::usecase::validate::{
-    Local, Memory, Requirements, Verdict, conclude, decide, query,
+    Local, Memory, Requirements, Verdict, conclude, decide_by, query,
 };
 
-use crate::credential::{NoCredential, credential, is_preflight};
+use crate::credential::{NoCredential, Presented, credential, is_preflight};
 use crate::demand;
 use crate::denial::Denial;
 use crate::follow::Following;
+use crate::identity::Identity;
 use crate::policy::{DEFAULT, Policies, Policy};
+use crate::remembered::Remembered;
 
 /// The adapters a validator is composed of.
 #[derive(Clone)]
@@ -51,6 +56,8 @@ pub struct Config {
     pub check_within: Duration,
     /// How many checks with the authority may be under way. Further ones aren't begun.
     pub checks_max: usize,
+    /// How much memory good tokens may take, about, to be verified once and not with each request.
+    pub remembered_bytes_max: usize,
 }
 
 impl Config {
@@ -60,6 +67,9 @@ impl Config {
     /// How many checks may be under way, where nobody decides.
     pub const CHECKS_MAX: usize = 512;
 
+    /// How much memory good tokens may take, where nobody decides: twenty thousand and more.
+    pub const REMEMBERED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
     /// What a validator starts out with, for tokens issued by `issuer`.
     pub fn new(issuer: &str) -> Self {
         Self {
@@ -68,6 +78,7 @@ impl Config {
             cookie_name: session_domain::policy::session_cookie_name(issuer).to_owned(),
             check_within: Self::CHECK_WITHIN,
             checks_max: Self::CHECKS_MAX,
+            remembered_bytes_max: Self::REMEMBERED_BYTES_MAX,
         }
     }
 }
@@ -86,14 +97,10 @@ pub struct Question<'a> {
 }
 
 /// The answer.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "made and taken apart once per request, where a box would be an allocation"
-)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// It may pass, as this session.
-    Allow(Claims),
+    Allow(Identity),
     /// It is a CORS preflight and may pass, as nobody.
     Preflight,
     /// It may not.
@@ -108,6 +115,7 @@ struct Inner {
     state: Arc<RevocationState>,
     activity: Arc<Activity>,
     in_force: ArcSwap<InForce>,
+    remembered: Remembered,
     ports: Ports,
     config: Config,
     checks: AtomicUsize,
@@ -134,8 +142,16 @@ impl InForce {
         }
     }
 
-    fn get(&self, name: &str) -> Option<(&Policy, &Requirements)> {
-        Some((self.policies.get(name)?, self.requirements.get(name)?))
+    /// What a question is judged by.
+    fn bench<'a>(&'a self, question: &Question<'a>) -> Result<Bench<'a>, Denial> {
+        let get = |name| Some((self.policies.get(name)?, self.requirements.get(name)?));
+        let (policy, requirements) = get(question.policy).ok_or(Denial::UnknownPolicy)?;
+        Ok(Bench {
+            policies: &self.policies,
+            policy,
+            requirements,
+            headers: question.headers,
+        })
     }
 }
 
@@ -145,7 +161,23 @@ struct Bench<'a> {
     policy: &'a Policy,
     requirements: &'a Requirements,
     headers: &'a HeaderMap,
-    within: Duration,
+}
+
+/// A token that is verified.
+enum Verified {
+    /// It was, and is remembered.
+    Remembered(Identity),
+    /// Just now, by this key.
+    Fresh(Box<Claims>, Arc<PublicKey>),
+}
+
+impl Borrow<Claims> for Verified {
+    fn borrow(&self) -> &Claims {
+        match self {
+            Self::Remembered(identity) => identity,
+            Self::Fresh(claims, _) => claims,
+        }
+    }
 }
 
 impl Validator {
@@ -166,6 +198,7 @@ impl Validator {
             clock: Arc::clone(&ports.clock),
             timer: Arc::clone(&ports.timer),
         };
+        let remembered = Remembered::new(config.remembered_bytes_max, ports.entropy.as_ref());
         let inner = Inner {
             state,
             activity,
@@ -173,6 +206,7 @@ impl Validator {
             ports,
             config,
             checks: AtomicUsize::new(0),
+            remembered,
         };
         (Self(Arc::new(inner)), following)
     }
@@ -201,100 +235,142 @@ impl Validator {
 
     /// Judges an access token by the policy `default`.
     pub async fn validate(&self, token: &str) -> Decision {
-        let in_force = self.0.in_force.load_full();
-        let Some((policy, requirements)) = in_force.get(DEFAULT) else {
-            return Decision::Deny(Denial::UnknownPolicy);
+        let presented = Presented {
+            kind: TokenKind::Access,
+            token,
         };
-        let bench = Bench {
-            policies: &in_force.policies,
-            policy,
-            requirements,
-            headers: &HeaderMap::new(),
-            within: self.0.config.check_within,
+        let headers = HeaderMap::new();
+        let question = Question {
+            policy: DEFAULT,
+            method: None,
+            headers: &headers,
+            within: None,
         };
-        let judged = self.judge_token(&bench, TokenKind::Access, token).await;
-        judged.map_or_else(Decision::Deny, Decision::Allow)
+        let judged = self.try_judge(&question, |_, _| Ok(Some(presented)));
+        judged.await.unwrap_or_else(Decision::Deny)
     }
 
     /// Judges a request.
     pub async fn judge(&self, question: &Question<'_>) -> Decision {
-        let judged = self.try_judge(question).await;
-        judged.unwrap_or_else(Decision::Deny)
+        let judged = self.try_judge(question, |inner, policy| inner.present(question, policy));
+        judged.await.unwrap_or_else(Decision::Deny)
     }
 
-    async fn try_judge(&self, question: &Question<'_>) -> Result<Decision, Denial> {
+    /// Judges what `present` finds in a request; nothing is a preflight.
+    async fn try_judge<'a>(
+        &self,
+        question: &Question<'a>,
+        present: impl FnOnce(&Inner, &Policy) -> Result<Option<Presented<'a>>, Denial>,
+    ) -> Result<Decision, Denial> {
         let inner = &*self.0;
-        let in_force = inner.in_force.load_full();
-        let (policy, requirements) = in_force.get(question.policy).ok_or(Denial::UnknownPolicy)?;
+        let in_force = inner.in_force.load();
+        let bench = in_force.bench(question)?;
+        let Some(presented) = present(inner, bench.policy)? else {
+            return Ok(Decision::Preflight);
+        };
+        let verified = match inner.decide(presented, bench.requirements) {
+            Local::Accept(verified) => {
+                let identity = inner.identify(presented.token, verified);
+                return inner.admit(identity, &bench, inner.now());
+            }
+            Local::Deny(refusal) => return Err(Denial::Refused(refusal)),
+            Local::Blind => return Err(Denial::Unavailable(bench.policy.failure)),
+            Local::Ask(verified) => verified,
+        };
+        // Policies that are waited with are kept for themselves; lending them is for a moment.
+        let in_force = Guard::into_inner(in_force);
+        let bench = in_force.bench(question)?;
+        let own = inner.config.check_within;
+        let within = question.within.map_or(own, |told| told.min(own));
+        let (verified, now) = inner.ask(verified, bench.policy, within).await?;
+        inner.admit(inner.identify(presented.token, verified), &bench, now)
+    }
+}
+
+impl Inner {
+    /// The credential of a request, or nothing where it is a preflight that may pass.
+    fn present<'a>(
+        &self,
+        question: &Question<'a>,
+        policy: &Policy,
+    ) -> Result<Option<Presented<'a>>, Denial> {
         if policy.needs_method() && question.method.is_none() {
             return Err(Denial::ContextMissing);
         }
         let headers = question.headers;
         // Before the look-up, which then knows of everything up to there.
-        if demand::least_entry(headers) > inner.state.applied() {
+        if demand::least_entry(headers) > self.state.applied() {
             return Err(Denial::Behind(policy.failure));
         }
-        let cookie_name = &inner.config.cookie_name;
+        let cookie_name = &self.config.cookie_name;
         let preflight = |method| is_preflight(method, headers, cookie_name);
         if policy.preflight && question.method.is_some_and(preflight) {
-            return Ok(Decision::Preflight);
+            return Ok(None);
         }
-        let presented = credential(headers, cookie_name, policy).map_err(|none| match none {
+        let presented = credential(headers, cookie_name, policy);
+        presented.map(Some).map_err(|none| match none {
             NoCredential::Absent => Denial::NoCredential,
             NoCredential::Ambiguous => Denial::Ambiguous,
             NoCredential::ForeignOrigin => Denial::ForeignOrigin,
-        })?;
-        let own = inner.config.check_within;
-        let bench = Bench {
-            policies: &in_force.policies,
-            policy,
-            requirements,
-            headers,
-            within: question.within.map_or(own, |told| told.min(own)),
-        };
-        let judged = self.judge_token(&bench, presented.kind, presented.token);
-        judged.await.map(Decision::Allow)
+        })
     }
 
-    async fn judge_token(
-        &self,
-        bench: &Bench<'_>,
-        kind: TokenKind,
-        token: &str,
-    ) -> Result<Claims, Denial> {
-        let inner = &*self.0;
-        let policy = bench.policy;
+    /// What memory says of a token.
+    fn decide(&self, presented: Presented<'_>, requirements: &Requirements) -> Local<Verified> {
         let memory = Memory {
-            state: &inner.state,
-            verifier: inner.ports.verifier.as_ref(),
-            clock: inner.ports.clock.as_ref(),
+            state: &self.state,
+            verifier: self.ports.verifier.as_ref(),
+            clock: self.ports.clock.as_ref(),
         };
-        let (claims, now) = match decide(&memory, token, kind, bench.requirements) {
-            Local::Accept(claims) => (claims, self.now()),
-            Local::Deny(refusal) => return Err(Denial::Refused(refusal)),
-            Local::Blind => return Err(Denial::Unavailable(policy.failure)),
-            Local::Ask(claims) => self.ask(claims, policy, bench.within).await?,
-        };
-        demand::check(&claims, bench.policies, policy, bench.headers, now)?;
-        inner
-            .activity
-            .note(&claims.tenant, claims.session, || self.now());
-        Ok(claims)
+        let Presented { kind, token } = presented;
+        decide_by(&memory, kind, requirements, |keys: &KeySet| {
+            if let Some(identity) = self.remembered.get(token, kind, keys) {
+                return Ok(Verified::Remembered(identity));
+            }
+            let claims = memory.verifier.verify(token, kind, keys)?;
+            // Which it was just verified by.
+            let key = keys.get(claims.key.as_str()).ok_or(Refusal::UnknownKey)?;
+            Ok(Verified::Fresh(Box::new(claims), Arc::clone(key)))
+        })
+    }
+
+    /// Whose token it is, which is good. Remembers it.
+    fn identify(&self, token: &str, verified: Verified) -> Identity {
+        match verified {
+            Verified::Remembered(identity) => identity,
+            Verified::Fresh(claims, key) => {
+                let used = self.activity.keep(&claims.tenant, claims.session);
+                let identity = Identity::new(token, *claims, key, used);
+                self.remembered.put(&identity);
+                identity
+            }
+        }
+    }
+
+    /// Lets a session through that is good at `now`, if it satisfies policy and request, too.
+    fn admit(
+        &self,
+        identity: Identity,
+        bench: &Bench<'_>,
+        now: Timestamp,
+    ) -> Result<Decision, Denial> {
+        demand::check(&identity, bench.policies, bench.policy, bench.headers, now)?;
+        self.activity.note_kept(&identity.known().used, now);
+        Ok(Decision::Allow(identity))
     }
 
     /// Asks the authority, unless too many wait for it already. Returns its time, too: memory may
     /// not know it.
     async fn ask(
         &self,
-        claims: Claims,
+        verified: Verified,
         policy: &Policy,
         within: Duration,
-    ) -> Result<(Claims, Timestamp), Denial> {
-        let inner = &*self.0;
-        let _place = Place::take(&inner.checks, inner.config.checks_max)
+    ) -> Result<(Verified, Timestamp), Denial> {
+        let _place = Place::take(&self.checks, self.config.checks_max)
             .ok_or(Denial::Overloaded(policy.failure))?;
-        let request = BusRequest::Check(query(&claims));
-        let Ok(BusReply::Check(verdict)) = inner.ports.bus.request(request, within).await else {
+        let request = BusRequest::Check(query(verified.borrow()));
+        let Ok(BusReply::Check(verdict)) = self.ports.bus.request(request, within).await else {
             // Any other answer, or none, is no yes.
             return Err(Denial::Unavailable(policy.failure));
         };
@@ -302,15 +378,15 @@ impl Validator {
             CheckVerdict::Alive { server_time } => *server_time,
             CheckVerdict::Dead | CheckVerdict::UnknownKey => self.now(),
         };
-        match conclude(&inner.state, claims, verdict) {
-            Verdict::Accept(claims) => Ok((claims, now)),
+        match conclude(&self.state, verified, verdict) {
+            Verdict::Accept(verified) => Ok((verified, now)),
             Verdict::Deny(refusal) => Err(Denial::Refused(refusal)),
             Verdict::Unavailable => Err(Denial::Unavailable(policy.failure)),
         }
     }
 
     fn now(&self) -> Timestamp {
-        self.0.state.server_time(self.0.ports.clock.boot())
+        self.state.server_time(self.ports.clock.boot())
     }
 }
 

@@ -29,7 +29,6 @@ use session_runtime::listen::Listener;
 use session_runtime::private::Readiness;
 use session_runtime::shutdown::Shutdown;
 
-use authz::Authz;
 pub use config::{Config, Settings, checks_max};
 pub use policies::PolicySettings;
 pub use reload::Reload;
@@ -60,14 +59,13 @@ pub async fn run(
     let (validator, following) = Validator::new(config.client, config.policies, ports);
     let decisions = metrics::Decisions::new(&meter);
     metrics::show_lease(&validator, &meter);
-    let authz = Authz {
-        validator: validator.clone(),
-        decisions: decisions.clone(),
-    };
     let (served, stop) = oneshot::channel();
     let serving = async {
-        let http = doors.http.serve(authz, shutdown.clone());
-        let grpc = grpc::serve(doors.grpc, validator.clone(), decisions, shutdown.clone());
+        let parts = || (validator.clone(), decisions.clone(), shutdown.clone());
+        let (judge, count, until) = parts();
+        let http = authz::serve(doors.http, judge, count, until);
+        let (judge, count, until) = parts();
+        let grpc = grpc::serve(doors.grpc, judge, count, until);
         let result = futures::future::try_join(http, grpc).await;
         // From here on nobody is answered, so the lease can go. Gone where the follower failed.
         let _ = served.send(());

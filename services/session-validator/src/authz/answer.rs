@@ -1,9 +1,10 @@
 //! How a decision is said over HTTP.
 
-use poem::Response;
-use poem::http::header::CACHE_CONTROL;
-use poem::http::{HeaderName, HeaderValue, StatusCode};
-use session_client::{Claims, Denial, identity};
+use bytes::Bytes;
+use http::header::CACHE_CONTROL;
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http_body_util::Full;
+use session_client::{Claims, Denial, Identity, identity};
 
 use super::route::Convention;
 
@@ -16,21 +17,30 @@ const ALIASES: &str = "x_session_subject,x_session_id,x_session_tenant,x_session
 const ENVOY_REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
 
 /// Let it through, as this session or as nobody: exactly 200 and an empty body.
-pub fn allow(claims: Option<&Claims>, convention: Convention) -> Response {
-    let mut response = Response::builder().status(StatusCode::OK).finish();
-    let headers = response.headers_mut();
-    headers.extend(identity::fields(claims));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+pub fn allow(identity: Option<&Identity>, convention: Convention) -> Response<Full<Bytes>> {
+    let mut headers = match identity {
+        Some(identity) => identity.headers(|claims| fields(Some(claims))).clone(),
+        None => fields(None),
+    };
     if convention == Convention::Envoy {
         headers.insert(ENVOY_REMOVE, HeaderValue::from_static(ALIASES));
     }
+    let mut response = Response::new(Full::default());
+    *response.headers_mut() = headers;
     response
 }
 
+fn fields(claims: Option<&Claims>) -> HeaderMap {
+    let mut headers: HeaderMap = identity::fields(claims).collect();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers
+}
+
 /// Don't, and why.
-pub fn deny(denial: &Denial) -> Response {
+pub fn deny(denial: &Denial) -> Response<Full<Bytes>> {
     let answer = denial.answer();
-    let mut response = Response::builder().status(answer.status).body(answer.body);
+    let mut response = Response::new(answer.body.into());
+    *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
     response
 }

@@ -7,24 +7,64 @@ mod answer;
 mod original;
 mod route;
 
-use poem::{Endpoint, Request, Response};
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use session_client::{Decision, Denial, Question, Validator};
+use session_runtime::listen::Listener;
+use session_runtime::shutdown::Shutdown;
 
 use crate::metrics::Decisions;
 use answer::{allow, deny};
 pub(crate) use original::{is_method, less_the_way_back};
 use route::{Convention, Route};
 
+/// Serves on `listener` until the shutdown closes it. There is one kind of path and nothing to route,
+/// so connections lead straight to the decision.
+///
+/// # Errors
+/// As [`Listener::serve`].
+pub async fn serve(
+    listener: Listener,
+    validator: Validator,
+    decisions: Decisions,
+    shutdown: Shutdown,
+) -> io::Result<()> {
+    let authz = Arc::new(Authz {
+        validator,
+        decisions,
+    });
+    let service = service_fn(move |request| {
+        let authz = Arc::clone(&authz);
+        async move { Ok::<_, Infallible>(authz.answer(&request).await) }
+    });
+    listener.serve_service(service, shutdown).await
+}
+
 /// Answers gateways.
-pub struct Authz {
-    /// Decides.
-    pub validator: Validator,
-    /// Counts what was decided.
-    pub decisions: Decisions,
+struct Authz {
+    validator: Validator,
+    decisions: Decisions,
 }
 
 impl Authz {
-    async fn judge(&self, request: &Request) -> (Decision, Convention) {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let (decision, convention) = self.judge(request).await;
+        self.decisions.count(&decision);
+        match decision {
+            Decision::Allow(identity) => allow(Some(&identity), convention),
+            Decision::Preflight => allow(None, convention),
+            Decision::Deny(denial) => deny(&denial),
+        }
+    }
+
+    async fn judge(&self, request: &Request<Incoming>) -> (Decision, Convention) {
         let Some(Route { convention, policy }) = Route::parse(request.uri().path()) else {
             return (Decision::Deny(Denial::UnknownPath), Convention::Forwarded);
         };
@@ -39,19 +79,5 @@ impl Authz {
             },
         };
         (self.validator.judge(&question).await, convention)
-    }
-}
-
-impl Endpoint for Authz {
-    type Output = Response;
-
-    async fn call(&self, request: Request) -> poem::Result<Response> {
-        let (decision, convention) = self.judge(&request).await;
-        self.decisions.count(&decision);
-        Ok(match decision {
-            Decision::Allow(claims) => allow(Some(&claims), convention),
-            Decision::Preflight => allow(None, convention),
-            Decision::Deny(denial) => deny(&denial),
-        })
     }
 }

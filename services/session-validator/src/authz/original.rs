@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use poem::http::HeaderMap;
+use http::HeaderMap;
 
 use super::route::Convention;
 
@@ -54,7 +54,7 @@ pub fn less_the_way_back(deadline: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use poem::http::{HeaderName, HeaderValue};
+    use http::{HeaderName, HeaderValue};
 
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -3,6 +3,7 @@
 //! Every answer has a `status.code`, and every no has a `denied_response` with a status of its own:
 //! without them some gateways let requests through.
 
+mod codec;
 mod request;
 mod response;
 
@@ -11,17 +12,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use envoy_types::ext_authz::v3::pb::{
-    Authorization, AuthorizationServer, CheckRequest, CheckResponse,
-};
+use bytes::Bytes;
+use envoy_types::ext_authz::v3::pb::CheckRequest;
 use futures::future::{BoxFuture, FutureExt};
-use poem::http;
+use hyper::body::Incoming;
 use session_client::{Decision, Question, Validator};
 use session_runtime::listen::Listener;
 use session_runtime::shutdown::Shutdown;
 use tonic::body::Body;
 use tonic::codegen::Service;
-use tonic::server::NamedService;
+use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Request, Response, Status};
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
@@ -29,23 +29,40 @@ use tonic_health::server::HealthReporter;
 
 use crate::authz::less_the_way_back;
 use crate::metrics::Decisions;
+use codec::Encoded;
 
 /// The longest question that is read, in bytes: header fields, and a body that some gateways send
 /// along.
 const QUESTION_BYTES_MAX: usize = 1024 * 1024;
 
-/// Answers gateways.
-struct Check {
+/// Envoy's name for what is asked here.
+const SERVICE: &str = "envoy.service.auth.v3.Authorization";
+
+/// Where it is asked.
+const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
+
+/// Answers gateways. Written out where it could be generated, because what is answered again and
+/// again is kept encoded.
+#[derive(Clone)]
+struct Check(Arc<Deciding>);
+
+struct Deciding {
     validator: Validator,
     decisions: Decisions,
 }
 
-#[tonic::async_trait]
-impl Authorization for Check {
-    async fn check(
-        &self,
-        request: Request<CheckRequest>,
-    ) -> Result<Response<CheckResponse>, Status> {
+impl UnaryService<CheckRequest> for Check {
+    type Response = Bytes;
+    type Future = BoxFuture<'static, Result<Response<Bytes>, Status>>;
+
+    fn call(&mut self, request: Request<CheckRequest>) -> Self::Future {
+        let Self(deciding) = self.clone();
+        async move { Ok(Response::new(deciding.check(request).await)) }.boxed()
+    }
+}
+
+impl Deciding {
+    async fn check(&self, request: Request<CheckRequest>) -> Bytes {
         let within = within(request.metadata());
         let asked = request::read(request.into_inner());
         let question = Question {
@@ -56,12 +73,11 @@ impl Authorization for Check {
         };
         let decision = self.validator.judge(&question).await;
         self.decisions.count(&decision);
-        let answer = match &decision {
-            Decision::Allow(claims) => response::allow(Some(claims), &asked.headers),
+        match &decision {
+            Decision::Allow(identity) => response::allow(Some(identity), &asked.headers),
             Decision::Preflight => response::allow(None, &asked.headers),
             Decision::Deny(denial) => response::deny(denial),
-        };
-        Ok(Response::new(answer))
+        }
     }
 }
 
@@ -104,15 +120,12 @@ pub async fn serve(
     decisions: Decisions,
     shutdown: Shutdown,
 ) -> io::Result<()> {
-    let check = Check {
+    let check = Check(Arc::new(Deciding {
         validator: validator.clone(),
         decisions,
-    };
+    }));
     let (reporter, health) = tonic_health::server::health_reporter();
-    let services = Arc::new(Services {
-        check: AuthorizationServer::new(check).max_decoding_message_size(QUESTION_BYTES_MAX),
-        health,
-    });
+    let services = Arc::new(Services { check, health });
     let reporting = report(reporter, validator, shutdown.clone());
     let (served, ()) = futures::join!(listener.serve_service(services, shutdown), reporting);
     served
@@ -121,7 +134,7 @@ pub async fn serve(
 /// Tells who asks by gRPC's own health protocol what `/readyz` tells others.
 async fn report(reporter: HealthReporter, validator: Validator, shutdown: Shutdown) {
     let tell = async |status| {
-        for service in ["", AuthorizationServer::<Check>::NAME] {
+        for service in ["", SERVICE] {
             reporter.set_service_status(service, status).await;
         }
     };
@@ -137,30 +150,37 @@ async fn report(reporter: HealthReporter, validator: Validator, shutdown: Shutdo
 
 /// Both services on one port.
 struct Services<H: Health> {
-    check: AuthorizationServer<Check>,
+    check: Check,
     health: HealthServer<H>,
 }
 
-impl<H: Health> hyper::service::Service<http::Request<hyper::body::Incoming>> for Services<H> {
+impl<H: Health> hyper::service::Service<http::Request<Incoming>> for Services<H> {
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
-    fn call(&self, request: http::Request<hyper::body::Incoming>) -> Self::Future {
-        let of = |name: &str| {
-            let path = request.uri().path();
-            path.strip_prefix('/')
-                .and_then(|path| path.strip_prefix(name))
-                .is_some_and(|method| method.starts_with('/'))
+    fn call(&self, request: http::Request<Incoming>) -> Self::Future {
+        let is_health = |path: &str| {
+            let rest = path.strip_prefix('/');
+            let rest = rest.and_then(|path| path.strip_prefix(HealthServer::<H>::NAME));
+            rest.is_some_and(|method| method.starts_with('/'))
         };
-        // Each is ready at all times, and says what it doesn't know itself.
-        if of(AuthorizationServer::<Check>::NAME) {
-            self.check.clone().call(request)
-        } else if of(HealthServer::<H>::NAME) {
-            self.health.clone().call(request)
-        } else {
-            let unknown = Status::unimplemented("there is no such service here");
-            async { Ok(unknown.into_http()) }.boxed()
+        match request.uri().path() {
+            CHECK => {
+                let check = self.check.clone();
+                async move {
+                    let grpc = Grpc::new(Encoded);
+                    let mut grpc = grpc.max_decoding_message_size(QUESTION_BYTES_MAX);
+                    Ok(grpc.unary(check, request).await)
+                }
+                .boxed()
+            }
+            // Ready at all times, and says what it doesn't know itself.
+            path if is_health(path) => self.health.clone().call(request),
+            _ => {
+                let unknown = Status::unimplemented("there is no such service here");
+                async { Ok(unknown.into_http()) }.boxed()
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a gateway asks by a `CheckRequest`.
 
 use envoy_types::ext_authz::v3::pb::CheckRequest;
-use poem::http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use session_client::DEFAULT;
 
 use crate::authz::is_method;

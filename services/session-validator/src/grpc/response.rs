@@ -1,5 +1,6 @@
 //! How a decision is said by a `CheckResponse`.
 
+use bytes::Bytes;
 use envoy_types::ext_authz::v3::pb::{
     CheckResponse, DeniedHttpResponse, HeaderAppendAction, HeaderValue, HeaderValueOption,
     HttpResponse, HttpStatus, OkHttpResponse,
@@ -7,9 +8,10 @@ use envoy_types::ext_authz::v3::pb::{
 use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{Struct, Value};
 use envoy_types::pb::google::rpc;
-use poem::http::{self, HeaderMap, StatusCode};
-use session_client::{Claims, Denial, identity};
+use http::{HeaderMap, HeaderName, StatusCode};
+use session_client::{Claims, Denial, Identity, identity};
 use tonic::Code;
+use tonic_prost::prost::Message;
 
 /// Spellings that some application servers fold onto the identity fields, and that a gateway may
 /// have let through unseen.
@@ -23,16 +25,23 @@ const ALIASES: [&str; 7] = [
     "x_session_scope",
 ];
 
-/// Let it through, as this session or as nobody. The identity fields replace the client's own, and
-/// what could be taken for them is removed.
-pub fn allow(claims: Option<&Claims>, asked: &HeaderMap) -> CheckResponse {
-    let spoofed = asked.keys().map(http::HeaderName::as_str);
-    let spoofed = spoofed.filter(|name| identity::is_alias(name));
-    let mut remove: Vec<_> = ALIASES
-        .into_iter()
-        .chain(spoofed)
-        .map(str::to_owned)
-        .collect();
+/// Let it through, as this session or as nobody, encoded. The identity fields replace the client's
+/// own, and what could be taken for them is removed.
+pub fn allow(identity: Option<&Identity>, asked: &HeaderMap) -> Bytes {
+    let names = asked.keys().map(HeaderName::as_str);
+    let spoofed: Vec<_> = names.filter(|name| identity::is_alias(name)).collect();
+    let encode = |claims: Option<&Claims>| allowed(claims, &spoofed).encode_to_vec().into();
+    match identity {
+        // What hardly anybody sends is answered for itself.
+        Some(identity) if spoofed.is_empty() => identity.encoded(|claims| encode(Some(claims))),
+        Some(identity) => encode(Some(identity)),
+        None => encode(None),
+    }
+}
+
+fn allowed(claims: Option<&Claims>, spoofed: &[&str]) -> CheckResponse {
+    let names = ALIASES.into_iter().chain(spoofed.iter().copied());
+    let mut remove: Vec<_> = names.map(str::to_owned).collect();
     remove.sort_unstable();
     remove.dedup();
     let fields = identity::fields(claims);
@@ -50,8 +59,8 @@ pub fn allow(claims: Option<&Claims>, asked: &HeaderMap) -> CheckResponse {
     }
 }
 
-/// Don't, and why.
-pub fn deny(denial: &Denial) -> CheckResponse {
+/// Don't, and why, encoded.
+pub fn deny(denial: &Denial) -> Bytes {
     let answer = denial.answer();
     let headers = answer.headers.iter();
     let denied = DeniedHttpResponse {
@@ -63,11 +72,12 @@ pub fn deny(denial: &Denial) -> CheckResponse {
             .collect(),
         body: String::from_utf8_lossy(&answer.body).into_owned(),
     };
-    CheckResponse {
+    let response = CheckResponse {
         status: Some(status(code(answer.status), denial.code())),
         dynamic_metadata: None,
         http_response: Some(HttpResponse::DeniedResponse(denied)),
-    }
+    };
+    response.encode_to_vec().into()
 }
 
 /// The gRPC code nearest to an HTTP status. Never `Ok`.

@@ -22,7 +22,7 @@ use crate::authority::{ISSUER, LEASE};
 use crate::world::{World, eventually};
 
 /// A validator within this process that follows the world's authority, too.
-async fn following(world: &World) -> Validator {
+pub async fn following(world: &World) -> Validator {
     let life_max = LifeMax {
         access: Duration::from_secs(600),
         session: Duration::from_secs(30 * 86_400),

@@ -8,5 +8,6 @@ mod envoy;
 mod library;
 mod overload;
 mod property;
+mod warm;
 mod wire;
 mod world;
