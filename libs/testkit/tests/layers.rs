@@ -15,6 +15,7 @@ const MIGRATIONS: &str = "session-migrations";
 const RUNTIME: &str = "session-runtime";
 const STANDALONE: &str = "session-standalone";
 const TESTKIT: &str = "session-testkit";
+const BENCH: &str = "session-bench";
 
 /// The crates that adapt the domain's ports to something in the world.
 const ADAPTERS: [&str; 5] = [
@@ -38,10 +39,10 @@ const WRAPPED: [(&str, &[&str]); 14] = [
     ("jsonwebtoken", &["session-token"]),
     ("maxminddb", &["session-device"]),
     ("memmap2", &["session-device"]),
-    ("poem", &[RUNTIME, CLIENT, SERVICES]),
+    ("poem", &[RUNTIME, CLIENT, SERVICES, BENCH]),
     ("poem-openapi", &[SERVICES]),
-    ("envoy-types", &["session-validator"]),
-    ("tonic", &["session-validator"]),
+    ("envoy-types", &["session-validator", BENCH]),
+    ("tonic", &["session-validator", BENCH]),
 ];
 
 /// What the client puts together for services that aren't ours, as their `main.rs` would: only where

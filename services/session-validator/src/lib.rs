@@ -61,10 +61,10 @@ pub async fn run(
     metrics::show_lease(&validator, &meter);
     let (served, stop) = oneshot::channel();
     let serving = async {
-        let parts = || (validator.clone(), decisions.clone(), shutdown.clone());
-        let (judge, count, until) = parts();
+        let shared = || (validator.clone(), decisions.clone(), shutdown.clone());
+        let (judge, count, until) = shared();
         let http = authz::serve(doors.http, judge, count, until);
-        let (judge, count, until) = parts();
+        let (judge, count, until) = shared();
         let grpc = grpc::serve(doors.grpc, judge, count, until);
         let result = futures::future::try_join(http, grpc).await;
         // From here on nobody is answered, so the lease can go. Gone where the follower failed.

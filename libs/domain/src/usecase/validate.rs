@@ -43,10 +43,6 @@ pub enum Local<C = Claims> {
 }
 
 /// The answer for a gateway.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "made and taken apart once per request, where a box would be an allocation"
-)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict<C = Claims> {
     /// It is good.

@@ -136,7 +136,9 @@ impl Activity {
     /// Lets uses wait again.
     pub(super) fn put_back(&self, seen: &[Seen]) {
         let mut waiting = lock(&self.waiting);
-        seen.iter().for_each(|seen| wait(&mut waiting, seen));
+        for seen in seen {
+            wait(&mut waiting, seen);
+        }
     }
 }
 
