@@ -29,7 +29,7 @@ pub struct Kind {
 }
 
 /// All of them.
-pub const GATEWAYS: [Kind; 4] = [
+pub const GATEWAYS: [Kind; 5] = [
     Kind {
         name: "nginx",
         folder: "nginx",
@@ -61,9 +61,17 @@ pub const GATEWAYS: [Kind; 4] = [
         name: "envoy-http",
         folder: "envoy-http",
         program: "envoy",
-        args: &["-c", "envoy.yaml", "--disable-hot-restart", "-l", "warn"],
+        args: ENVOY_ARGS,
+    },
+    Kind {
+        name: "envoy-grpc",
+        folder: "envoy-grpc",
+        program: "envoy",
+        args: ENVOY_ARGS,
     },
 ];
+
+const ENVOY_ARGS: &[&str] = &["-c", "envoy.yaml", "--disable-hot-restart", "-l", "warn"];
 
 /// A running gateway. Killed when dropped.
 #[derive(Debug)]
