@@ -9,9 +9,11 @@
 //! 6. [`clock`]: the one place where time and randomness enter the program; [`authority`]: the
 //!    time of the database, for those that run beside it.
 //! 7. [`reach`]: servers that are waited for at the start and watched ever after.
-//! 8. [`program`]: from the command line to the process's end.
+//! 8. [`body`]: how long the body of a request may take.
+//! 9. [`program`]: from the command line to the process's end.
 
 pub mod authority;
+pub mod body;
 pub mod clock;
 pub mod config;
 pub mod listen;

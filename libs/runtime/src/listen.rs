@@ -11,15 +11,33 @@ use tokio::net::{TcpListener, TcpStream};
 /// the loop would take a whole core and make matters worse.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a request's body may take, once its header fields are there. The largest is 64 KiB, or
+/// what a gateway tells of a request.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
+
 /// A bound port.
 #[derive(Debug)]
 pub struct Listener {
     name: &'static str,
     address: SocketAddr,
     socket: TcpListener,
+    body_within: Duration,
 }
 
 impl Listener {
+    /// With another bound on how long a request's body may take than half a minute.
+    #[must_use]
+    pub fn with_body_within(self, body_within: Duration) -> Self {
+        Self {
+            body_within,
+            ..self
+        }
+    }
+
+    pub(crate) const fn body_within(&self) -> Duration {
+        self.body_within
+    }
+
     /// Where it listens; the port is the real one even where 0 was asked for.
     pub const fn address(&self) -> SocketAddr {
         self.address
@@ -76,6 +94,7 @@ async fn bind_one(name: &'static str, address: SocketAddr) -> io::Result<Listene
         name,
         address: socket.local_addr()?,
         socket,
+        body_within: BODY_WITHIN,
     })
 }
 
@@ -186,6 +205,58 @@ mod tests {
         shutdown.drain();
         let ended = tokio::time::timeout(Duration::from_secs(5), server).await;
         ended.unwrap().unwrap().unwrap();
+    }
+
+    #[handler]
+    async fn count(body: poem::Body) -> poem::Result<String> {
+        Ok(body.into_bytes_limit(64).await?.len().to_string())
+    }
+
+    /// Begins a body of ten bytes and goes on with one byte now and then; the answer, whenever it
+    /// comes.
+    async fn drip(address: SocketAddr, every: Duration) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = b"POST /length HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n";
+        stream.write_all(head).await.unwrap();
+        for _ in 0..10 {
+            tokio::time::sleep(every).await;
+            if stream.write_all(b"x").await.is_err() {
+                break;
+            }
+        }
+        let mut answer = vec![0; 4_096];
+        let read = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut answer)).await;
+        let length = read.expect("an answer, or the end").unwrap_or(0);
+        String::from_utf8_lossy(&answer[..length]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_body_that_takes_too_long_is_given_up_and_its_connection_with_it() {
+        let [listener] = bind([("test", loopback())]).await.unwrap();
+        let address = listener.address();
+        let listener = listener.with_body_within(Duration::from_millis(500));
+        let routes = Route::new().at("/length", poem::post(count));
+        let shutdown = Shutdown::manual(Timing::default());
+        let _server = tokio::spawn(listener.serve(routes, shutdown.clone()));
+        let (whole, broken) = tokio::join!(
+            drip(address, Duration::from_millis(5)),
+            drip(address, Duration::from_millis(150)),
+        );
+        assert!(whole.starts_with("HTTP/1.1 200 "), "{whole}");
+        assert!(whole.ends_with("10"), "{whole}");
+        // Answered as broken, or just gone where the answer was lost with the connection.
+        let refused = ["HTTP/1.1 4", "HTTP/1.1 5"];
+        let refused = refused.iter().any(|status| broken.starts_with(status));
+        assert!(broken.is_empty() || refused, "{broken}");
+        // Nobody reads this one: it is answered at once, and isn't waited for.
+        let begun = tokio::time::Instant::now();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n";
+        stream.write_all(head).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+        assert!(begun.elapsed() < Duration::from_secs(5));
     }
 
     /// Whether the server has closed the connection, once nothing else can happen any more.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
+use http_body_util::combinators::BoxBody;
 use hyper::body::{Body, Incoming};
 use hyper::service::{Service, service_fn};
 use hyper::{Request, Response};
@@ -22,6 +23,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::body::TimedBody;
 use crate::listen::Listener;
 use crate::shutdown::Shutdown;
 
@@ -38,6 +40,9 @@ const PONG_WITHIN: Duration = Duration::from_secs(15);
 
 /// How many bytes the header fields of a request may have. Gateways pass on what browsers send,
 /// which is 64 KiB at most; this counts HTTP/2's overhead for each field, too.
+///
+/// Over HTTP/1 there may be 100 fields besides, which is hyper's bound and Envoy's: a higher one
+/// would cost every request an allocation. What is beyond either is answered 431.
 const HEAD_BYTES_MAX: u32 = 128 * 1024;
 
 /// How many requests a client may have under way on one HTTP/2 connection.
@@ -61,12 +66,19 @@ impl Listener {
     {
         let endpoint = Arc::new(endpoint.into_endpoint().map_to_response());
         let local = LocalAddr(self.address().into());
+        let within = self.body_within();
         let connected = move |peer: SocketAddr, spoken: Spoken| {
             let (endpoint, local) = (Arc::clone(&endpoint), local.clone());
             let remote = RemoteAddr(peer.into());
             service_fn(move |request: Request<Incoming>| {
                 spoken.store(true, Ordering::Relaxed);
-                let request = (request, local.clone(), remote.clone(), Scheme::HTTP).into();
+                let has_body = !request.body().is_end_stream();
+                let request = (request, local.clone(), remote.clone(), Scheme::HTTP);
+                let mut request = poem::Request::from(request);
+                if has_body {
+                    let body: BoxBody<_, _> = request.take_body().into();
+                    request.set_body(BoxBody::new(TimedBody::new(body, within)));
+                }
                 let endpoint = Arc::clone(&endpoint);
                 async move {
                     let response = endpoint.get_response(request).await;
@@ -83,18 +95,19 @@ impl Listener {
     /// As [`Self::serve`].
     pub async fn serve_service<S, B>(self, service: S, shutdown: Shutdown) -> io::Result<()>
     where
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S: Service<Request<TimedBody<Incoming>>, Response = Response<B>> + Clone + Send + 'static,
         S::Future: Send + 'static,
         S::Error: Into<BoxError>,
         B: Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
+        let within = self.body_within();
         let connected = move |_: SocketAddr, spoken: Spoken| {
             let service = service.clone();
-            service_fn(move |request| {
+            service_fn(move |request: Request<Incoming>| {
                 spoken.store(true, Ordering::Relaxed);
-                service.call(request)
+                service.call(request.map(|body| TimedBody::new(body, within)))
             })
         };
         self.serve_each(connected, shutdown).await
@@ -201,7 +214,8 @@ fn builder() -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN);
+        .header_read_timeout(HEAD_WITHIN)
+        .max_buf_size(HEAD_BYTES_MAX as usize);
     builder
         .http2()
         .timer(TokioTimer::new())

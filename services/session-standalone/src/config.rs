@@ -10,7 +10,7 @@ use session_domain::secret::Credential;
 use session_runtime::config::{Mistaken, Reader};
 use session_runtime::shutdown::Timing;
 use session_runtime::telemetry::LogConfig;
-use session_validator::PolicySettings;
+use session_validator::{Failures, PolicySettings};
 
 /// The decisions.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub struct Config {
     pub settings: Settings,
     /// How many sessions may wait to be checked with the API.
     pub checks_max: usize,
+    /// How gateways are told over gRPC that something can't be known.
+    pub grpc_failures: Failures,
     /// What a session must be for one kind of request, by name.
     pub policies: PolicySettings,
     /// The reaper's decisions.
@@ -127,6 +129,7 @@ impl Config {
         let devices = Devices::read(reader);
         let settings = Settings::read(reader);
         let checks_max = session_validator::checks_max(reader);
+        let grpc_failures = session_validator::grpc_failures(reader);
         let policies = PolicySettings::read(reader);
         let reaping = session_reaper::Config::read(reader);
         let events = EventsInFile::read(reader);
@@ -142,6 +145,7 @@ impl Config {
             devices: devices?,
             settings: settings?,
             checks_max: checks_max?,
+            grpc_failures: grpc_failures?,
             policies: policies?,
             reaper: reaping?,
             events: events?,

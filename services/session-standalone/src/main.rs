@@ -376,6 +376,7 @@ fn validator_config(config: &Config, api: &session_api::Config) -> session_valid
             ..ClientConfig::new(issuer)
         },
         policies: config.policies.resolve(issuer, &api.origins),
+        grpc_failures: config.grpc_failures,
     }
 }
 

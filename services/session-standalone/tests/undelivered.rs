@@ -218,6 +218,7 @@ impl Running {
                     activity_interval: config.activity_interval,
                     ..ClientConfig::new(&issuer)
                 },
+                grpc_failures: session_validator::Failures::AsDenials,
             },
             session_validator::Ports {
                 bus: Arc::clone(&bus) as _,

@@ -9,6 +9,7 @@ use session_runtime::shutdown::Timing;
 use session_runtime::telemetry::LogConfig;
 use session_token::LifeMax;
 
+use crate::grpc::Failures;
 use crate::policies::PolicySettings;
 
 /// The decisions.
@@ -18,6 +19,8 @@ pub struct Config {
     pub client: ClientConfig,
     /// What a session must be, by name.
     pub policies: Policies,
+    /// How gateways are told over gRPC that something can't be known.
+    pub grpc_failures: Failures,
 }
 
 /// The decisions of a validator that runs as a process of its own.
@@ -88,6 +91,7 @@ impl Settings {
             .default("1s")
             .duration_within("10ms", "1m");
         let checks_max = checks_max(reader);
+        let grpc_failures = grpc_failures(reader);
         let policies = PolicySettings::read(reader);
         let log = LogConfig::read(reader);
         let shutdown = Timing::read(reader);
@@ -107,6 +111,7 @@ impl Settings {
                 ..ClientConfig::new(&issuer)
             },
             policies: policies?.resolve(&issuer, &websocket_origins),
+            grpc_failures: grpc_failures?,
         };
         Ok(Self {
             listen: public?,
@@ -132,6 +137,18 @@ pub fn checks_max(reader: &mut Reader) -> Result<usize, Mistaken> {
         .doc("How many sessions may wait to be checked with the API, as all do while there is no lease; further ones are refused at once, to be tried again.")
         .default("512")
         .within(1, 65_536)
+}
+
+/// How gateways are told over gRPC that something can't be known.
+///
+/// # Errors
+/// The mistake has been noted.
+pub fn grpc_failures(reader: &mut Reader) -> Result<Failures, Mistaken> {
+    reader
+        .value("grpc.failures")
+        .doc("How a gateway is told over gRPC that something can't be known right now: `denied`, which all understand, or `error` (`error_response`), which Envoy counts apart and lets through where `failure_mode_allow` says so; gateways that don't know it may let everything through.")
+        .default("denied")
+        .one_of(&[("denied", Failures::AsDenials), ("error", Failures::AsErrors)])
 }
 
 fn nats(reader: &mut Reader) -> Result<NatsConfig, Mistaken> {
@@ -184,7 +201,9 @@ mod tests {
             ("SESSION_API__LISTEN", "127.0.0.1:1"),
         ]));
         let loaded = load(layers, Settings::read).unwrap();
-        let Config { client, policies } = &loaded.value.config;
+        let Config {
+            client, policies, ..
+        } = &loaded.value.config;
         assert_eq!(client.cookie_name, "__Host-session");
         let policy = policies.get("default").unwrap();
         assert_eq!(policy.audience, "https://s.example");

@@ -29,9 +29,21 @@ use session_runtime::listen::Listener;
 use session_runtime::private::Readiness;
 use session_runtime::shutdown::Shutdown;
 
-pub use config::{Config, Settings, checks_max};
+use authz::Authz;
+pub use config::{Config, Settings, checks_max, grpc_failures};
+use grpc::Check;
+pub use grpc::Failures;
+use metrics::Decisions;
 pub use policies::PolicySettings;
 pub use reload::Reload;
+
+/// What answers, for questions that don't come over a port: those of the fuzz targets.
+#[doc(hidden)]
+pub mod answering {
+    pub use crate::authz::Authz;
+    pub use crate::grpc::Check;
+    pub use crate::metrics::Decisions;
+}
 
 /// Where gateways ask.
 #[derive(Debug)]
@@ -57,15 +69,14 @@ pub async fn run(
     shutdown: Shutdown,
 ) -> Result<(), PortError> {
     let (validator, following) = Validator::new(config.client, config.policies, ports);
-    let decisions = metrics::Decisions::new(&meter);
+    let decisions = Decisions::new(&meter);
     metrics::show_lease(&validator, &meter);
     let (served, stop) = oneshot::channel();
     let serving = async {
-        let shared = || (validator.clone(), decisions.clone(), shutdown.clone());
-        let (judge, count, until) = shared();
-        let http = authz::serve(doors.http, judge, count, until);
-        let (judge, count, until) = shared();
-        let grpc = grpc::serve(doors.grpc, judge, count, until);
+        let authz = Authz::new(validator.clone(), decisions.clone());
+        let http = authz::serve(doors.http, authz, shutdown.clone());
+        let check = Check::new(validator.clone(), decisions, config.grpc_failures);
+        let grpc = grpc::serve(doors.grpc, check, shutdown.clone());
         let result = futures::future::try_join(http, grpc).await;
         // From here on nobody is answered, so the lease can go. Gone where the follower failed.
         let _ = served.send(());

@@ -17,6 +17,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use session_client::{Decision, Denial, Question, Validator};
+use session_runtime::body::TimedBody;
 use session_runtime::listen::Listener;
 use session_runtime::shutdown::Shutdown;
 
@@ -30,33 +31,36 @@ use route::{Convention, Route};
 ///
 /// # Errors
 /// As [`Listener::serve`].
-pub async fn serve(
-    listener: Listener,
-    validator: Validator,
-    decisions: Decisions,
-    shutdown: Shutdown,
-) -> io::Result<()> {
-    let authz = Arc::new(Authz {
-        validator,
-        decisions,
-    });
-    let service = service_fn(move |request| {
-        let authz = Arc::clone(&authz);
+pub async fn serve(listener: Listener, authz: Authz, shutdown: Shutdown) -> io::Result<()> {
+    let service = service_fn(move |request: Request<TimedBody<Incoming>>| {
+        let authz = authz.clone();
         async move { Ok::<_, Infallible>(authz.answer(&request).await) }
     });
     listener.serve_service(service, shutdown).await
 }
 
-/// Answers gateways.
-struct Authz {
+/// Answers gateways. Clones are the same.
+#[derive(Clone)]
+pub struct Authz(Arc<Deciding>);
+
+struct Deciding {
     validator: Validator,
     decisions: Decisions,
 }
 
 impl Authz {
-    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    /// Answers by `validator`.
+    pub fn new(validator: Validator, decisions: Decisions) -> Self {
+        Self(Arc::new(Deciding {
+            validator,
+            decisions,
+        }))
+    }
+
+    /// The answer to a question, whose body isn't read.
+    pub async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let (decision, convention) = self.judge(request).await;
-        self.decisions.count(&decision);
+        self.0.decisions.count(&decision);
         match decision {
             Decision::Allow(identity) => allow(Some(&identity), convention),
             Decision::Preflight => allow(None, convention),
@@ -64,7 +68,7 @@ impl Authz {
         }
     }
 
-    async fn judge(&self, request: &Request<Incoming>) -> (Decision, Convention) {
+    async fn judge<B>(&self, request: &Request<B>) -> (Decision, Convention) {
         let Some(Route { convention, policy }) = Route::parse(request.uri().path()) else {
             return (Decision::Deny(Denial::UnknownPath), Convention::Forwarded);
         };
@@ -78,6 +82,6 @@ impl Authz {
                 Convention::Forwarded | Convention::Original => None,
             },
         };
-        (self.validator.judge(&question).await, convention)
+        (self.0.validator.judge(&question).await, convention)
     }
 }

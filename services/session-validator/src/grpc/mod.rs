@@ -17,6 +17,7 @@ use envoy_types::ext_authz::v3::pb::CheckRequest;
 use futures::future::{BoxFuture, FutureExt};
 use hyper::body::Incoming;
 use session_client::{Decision, Question, Validator};
+use session_runtime::body::TimedBody;
 use session_runtime::listen::Listener;
 use session_runtime::shutdown::Shutdown;
 use tonic::body::Body;
@@ -30,6 +31,7 @@ use tonic_health::server::HealthReporter;
 use crate::authz::less_the_way_back;
 use crate::metrics::Decisions;
 use codec::Encoded;
+pub use response::Failures;
 
 /// The longest question that is read, in bytes: header fields, and a body that some gateways send
 /// along.
@@ -42,13 +44,44 @@ const SERVICE: &str = "envoy.service.auth.v3.Authorization";
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 
 /// Answers gateways. Written out where it could be generated, because what is answered again and
-/// again is kept encoded.
+/// again is kept encoded. Clones are the same.
 #[derive(Clone)]
-struct Check(Arc<Deciding>);
+pub struct Check(Arc<Deciding>);
 
 struct Deciding {
     validator: Validator,
     decisions: Decisions,
+    failures: Failures,
+}
+
+impl Check {
+    /// Answers by `validator`. `failures` says how it is told that something can't be known.
+    pub fn new(validator: Validator, decisions: Decisions, failures: Failures) -> Self {
+        Self(Arc::new(Deciding {
+            validator,
+            decisions,
+            failures,
+        }))
+    }
+
+    /// The answer to a question: a `CheckResponse`, encoded. Whoever asks waits as long as
+    /// `within`, or longer.
+    pub async fn answer(&self, request: CheckRequest, within: Option<Duration>) -> Bytes {
+        let asked = request::read(request);
+        let question = Question {
+            policy: &asked.policy,
+            method: asked.method.as_deref(),
+            headers: &asked.headers,
+            within,
+        };
+        let decision = self.0.validator.judge(&question).await;
+        self.0.decisions.count(&decision);
+        match &decision {
+            Decision::Allow(identity) => response::allow(Some(identity), &asked.headers),
+            Decision::Preflight => response::allow(None, &asked.headers),
+            Decision::Deny(denial) => response::deny(denial, self.0.failures),
+        }
+    }
 }
 
 impl UnaryService<CheckRequest> for Check {
@@ -56,28 +89,13 @@ impl UnaryService<CheckRequest> for Check {
     type Future = BoxFuture<'static, Result<Response<Bytes>, Status>>;
 
     fn call(&mut self, request: Request<CheckRequest>) -> Self::Future {
-        let Self(deciding) = self.clone();
-        async move { Ok(Response::new(deciding.check(request).await)) }.boxed()
-    }
-}
-
-impl Deciding {
-    async fn check(&self, request: Request<CheckRequest>) -> Bytes {
-        let within = within(request.metadata());
-        let asked = request::read(request.into_inner());
-        let question = Question {
-            policy: &asked.policy,
-            method: asked.method.as_deref(),
-            headers: &asked.headers,
-            within,
-        };
-        let decision = self.validator.judge(&question).await;
-        self.decisions.count(&decision);
-        match &decision {
-            Decision::Allow(identity) => response::allow(Some(identity), &asked.headers),
-            Decision::Preflight => response::allow(None, &asked.headers),
-            Decision::Deny(denial) => response::deny(denial),
+        let check = self.clone();
+        async move {
+            let within = within(request.metadata());
+            let answer = check.answer(request.into_inner(), within).await;
+            Ok(Response::new(answer))
         }
+        .boxed()
     }
 }
 
@@ -114,16 +132,8 @@ fn grpc_timeout(text: &str) -> Option<Duration> {
 ///
 /// # Errors
 /// As [`Listener::serve`].
-pub async fn serve(
-    listener: Listener,
-    validator: Validator,
-    decisions: Decisions,
-    shutdown: Shutdown,
-) -> io::Result<()> {
-    let check = Check(Arc::new(Deciding {
-        validator: validator.clone(),
-        decisions,
-    }));
+pub async fn serve(listener: Listener, check: Check, shutdown: Shutdown) -> io::Result<()> {
+    let validator = check.0.validator.clone();
     let (reporter, health) = tonic_health::server::health_reporter();
     let services = Arc::new(Services { check, health });
     let reporting = report(reporter, validator, shutdown.clone());
@@ -154,12 +164,14 @@ struct Services<H: Health> {
     health: HealthServer<H>,
 }
 
-impl<H: Health> hyper::service::Service<http::Request<Incoming>> for Services<H> {
+type Asked = http::Request<TimedBody<Incoming>>;
+
+impl<H: Health> hyper::service::Service<Asked> for Services<H> {
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
-    fn call(&self, request: http::Request<Incoming>) -> Self::Future {
+    fn call(&self, request: Asked) -> Self::Future {
         let is_health = |path: &str| {
             let rest = path.strip_prefix('/');
             let rest = rest.and_then(|path| path.strip_prefix(HealthServer::<H>::NAME));

@@ -59,11 +59,25 @@ fn allowed(claims: Option<&Claims>, spoofed: &[&str]) -> CheckResponse {
     }
 }
 
+/// How it is said that something can't be known right now, which is no fault of the client's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failures {
+    /// As a denial (`denied_response`), which every gateway keeps to.
+    AsDenials,
+    /// As an error (`error_response`): Envoy counts it as such and lets it through where it is told
+    /// to (`failure_mode_allow`). Gateways that don't know of it may let everything through.
+    AsErrors,
+}
+
 /// Don't, and why, encoded.
-pub fn deny(denial: &Denial) -> Bytes {
+pub fn deny(denial: &Denial, failures: Failures) -> Bytes {
+    denied(denial, failures).encode_to_vec().into()
+}
+
+fn denied(denial: &Denial, failures: Failures) -> CheckResponse {
     let answer = denial.answer();
     let headers = answer.headers.iter();
-    let denied = DeniedHttpResponse {
+    let response = DeniedHttpResponse {
         status: Some(HttpStatus {
             code: answer.status.as_u16().into(),
         }),
@@ -72,12 +86,18 @@ pub fn deny(denial: &Denial) -> Bytes {
             .collect(),
         body: String::from_utf8_lossy(&answer.body).into_owned(),
     };
-    let response = CheckResponse {
+    let http_response = match (denial, failures) {
+        (
+            Denial::Unavailable(_) | Denial::Overloaded(_) | Denial::Behind(_),
+            Failures::AsErrors,
+        ) => HttpResponse::ErrorResponse(response),
+        _ => HttpResponse::DeniedResponse(response),
+    };
+    CheckResponse {
         status: Some(status(code(answer.status), denial.code())),
         dynamic_metadata: None,
-        http_response: Some(HttpResponse::DeniedResponse(denied)),
-    };
-    response.encode_to_vec().into()
+        http_response: Some(http_response),
+    }
 }
 
 /// The gRPC code nearest to an HTTP status. Never `Ok`.
@@ -132,5 +152,44 @@ fn metadata(claims: &Claims) -> Struct {
         fields: fields
             .map(|(name, kind)| (name.to_owned(), value(kind)))
             .into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use session_client::FailureStatus;
+
+    #[test]
+    fn only_what_cant_be_known_is_an_error_and_only_where_asked_for() {
+        let failures = [
+            Denial::Unavailable(FailureStatus::Unavailable),
+            Denial::Overloaded(FailureStatus::Forbidden),
+            Denial::Behind(FailureStatus::Unavailable),
+        ];
+        let denials = [
+            Denial::NoCredential,
+            Denial::Ambiguous,
+            Denial::UnknownPolicy,
+        ];
+        let is_error = |denial: &Denial, failures| {
+            let said = denied(denial, failures);
+            assert_ne!(said.status.map(|status| status.code), Some(0));
+            let (is_error, response) = match said.http_response {
+                Some(HttpResponse::ErrorResponse(response)) => (true, response),
+                Some(HttpResponse::DeniedResponse(response)) => (false, response),
+                other => panic!("{denial:?}: {other:?}"),
+            };
+            let status = response.status.map(|status| status.code);
+            assert_eq!(status, Some(denial.status().as_u16().into()));
+            is_error
+        };
+        for denial in &failures {
+            assert!(is_error(denial, Failures::AsErrors), "{denial:?}");
+            assert!(!is_error(denial, Failures::AsDenials), "{denial:?}");
+        }
+        for denial in &denials {
+            assert!(!is_error(denial, Failures::AsErrors), "{denial:?}");
+        }
     }
 }

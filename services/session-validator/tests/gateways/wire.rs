@@ -87,6 +87,36 @@ async fn a_body_is_neither_read_nor_waited_for() {
     assert_eq!(&start, b"HTTP/1.1 200");
 }
 
+/// The status of a request with these fields besides the credential, over HTTP/1.1.
+async fn status_with(world: &World, token: &str, fields: &str) -> String {
+    let mut stream = connect(world.http).await;
+    let request = format!(
+        "GET {PATH} HTTP/1.1\r\nHost: v\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+         {fields}\r\n"
+    );
+    // What is too much is answered before all of it has been sent.
+    let _ = stream.write_all(request.as_bytes()).await;
+    let mut status = [0; 12];
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_exact(&mut status)).await;
+    read.expect("at once").expect("an answer");
+    String::from_utf8_lossy(&status).into_owned()
+}
+
+#[tokio::test]
+async fn more_fields_than_envoy_lets_through_are_too_many() {
+    let world = World::ready().await;
+    let (_, token) = world.authority.sign_in().await;
+    // Three are there anyway.
+    for (number, expected) in [(97, "HTTP/1.1 200"), (98, "HTTP/1.1 431")] {
+        let fields = "x: y\r\n".repeat(number);
+        let status = status_with(&world, token.expose(), &fields).await;
+        assert_eq!(status, expected, "{number} and 3 fields");
+    }
+    let long = format!("x-long: {}\r\n", "y".repeat(200_000));
+    let status = status_with(&world, token.expose(), &long).await;
+    assert_eq!(status, "HTTP/1.1 431");
+}
+
 #[tokio::test]
 async fn sixty_four_kilobytes_of_fields_are_read_over_http_1_and_2() {
     let world = World::ready().await;

@@ -18,7 +18,7 @@ use session_runtime::private::Readiness;
 use session_runtime::shutdown::{Shutdown, Timing};
 use session_runtime::telemetry::Metrics;
 use session_token::{LifeMax, StrictVerifier};
-use session_validator::{ClientConfig, Config, Doors, PolicySettings, Ports};
+use session_validator::{ClientConfig, Config, Doors, Failures, PolicySettings, Ports};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
@@ -164,6 +164,7 @@ impl World {
                 ..ClientConfig::new(ISSUER)
             },
             policies: policies.resolve(ISSUER, &["https://app.example".to_owned()]),
+            grpc_failures: Failures::AsDenials,
         };
         let life_max = LifeMax {
             access: Duration::from_secs(600),
