@@ -119,13 +119,11 @@ impl Gateway {
             folder,
         };
         let begun = tokio::time::timeout(PATIENCE, gateway.lets_somebody_through(service)).await;
-        match begun {
-            Ok(signed_in) => signed_in?,
-            Err(_) => {
-                let log = fs::read_to_string(gateway.folder.path().join("log"))?;
-                bail!("{} lets nobody through:\n{log}", kind.name);
-            }
-        }
+        let Ok(signed_in) = begun else {
+            let log = fs::read_to_string(gateway.folder.path().join("log"))?;
+            bail!("{} lets nobody through:\n{log}", kind.name);
+        };
+        signed_in?;
         application.take();
         Ok(gateway)
     }
