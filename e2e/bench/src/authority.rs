@@ -18,6 +18,7 @@ use session_domain::secret::Secret256;
 use session_domain::token::{Claims, TokenKind};
 use session_runtime::clock::{SystemClock, SystemEntropy};
 use session_token::{ActiveSigner, SealedKeyRing, Secrets};
+use tokio::task::JoinSet;
 
 /// Who issues.
 pub const ISSUER: &str = "http://127.0.0.1:1";
@@ -93,18 +94,19 @@ impl Authority {
         Ok(token.expose().to_owned())
     }
 
-    /// Answers over `bus` for as long as the runtime runs. Returns once it does.
-    pub async fn serve(self, bus: Arc<dyn Bus>) -> Result<()> {
+    /// Answers over `bus` for as long as what is returned is kept.
+    pub async fn serve(self, bus: Arc<dyn Bus>) -> Result<JoinSet<()>> {
         let mut requests = bus.requests().await?;
-        tokio::spawn(async move {
-            // Lent for as long as it listens: some buses end their streams with themselves.
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            // Kept for as long as it listens: some buses end their streams with themselves.
             let _bus = bus;
             while let Some(Incoming { request, reply }) = requests.next().await {
                 // Gone where the asker gave up.
                 let _ = reply.send(self.answer(&request));
             }
         });
-        Ok(())
+        Ok(serving)
     }
 
     fn answer(&self, request: &BusRequest) -> BusReply {

@@ -14,6 +14,7 @@ use session_domain::port::{Bus, Clock};
 use session_runtime::clock::{SystemClock, SystemEntropy, TokioTimer};
 use session_token::{LifeMax, StrictVerifier, VerifyingKey};
 use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 
 use crate::Effort;
 use crate::authority::{Authority, ISSUER};
@@ -31,7 +32,7 @@ const SESSIONS: u64 = 1_000_000;
 
 pub fn measure(runtime: &Runtime, effort: Effort) -> Result<Section> {
     let authority = Authority::new(SESSIONS)?;
-    let validator = runtime.block_on(following(authority.clone()))?;
+    let (validator, _running) = runtime.block_on(following(authority.clone()))?;
     let known = authority.token(0)?;
     let headers = headers(&known)?;
     judge(&validator, &headers)?;
@@ -127,10 +128,10 @@ fn judge(validator: &Validator, headers: &HeaderMap) -> Result<()> {
     Ok(())
 }
 
-/// A validator within this process that holds a lease.
-async fn following(authority: Authority) -> Result<Validator> {
+/// A validator within this process that holds a lease for as long as what comes with it is kept.
+async fn following(authority: Authority) -> Result<(Validator, JoinSet<()>)> {
     let bus: Arc<dyn Bus> = Arc::new(InProcessBus::new());
-    authority.serve(Arc::clone(&bus)).await?;
+    let mut running = authority.serve(Arc::clone(&bus)).await?;
     let life_max = LifeMax {
         access: Duration::from_secs(600),
         session: Duration::from_secs(30 * 86_400),
@@ -144,9 +145,12 @@ async fn following(authority: Authority) -> Result<Validator> {
     };
     let policies = Policies::new(Policy::new(ISSUER.to_owned()));
     let (validator, following) = Validator::new(Config::new(ISSUER), policies, ports);
-    tokio::spawn(following.run(std::future::pending()));
+    running.spawn(async move {
+        // It ends with an error where the bus is gone, which is when nobody asks any more.
+        let _ = following.run(std::future::pending()).await;
+    });
     while !validator.is_ready() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    Ok(validator)
+    Ok((validator, running))
 }

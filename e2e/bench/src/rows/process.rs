@@ -12,6 +12,7 @@ use session_runtime::telemetry::Metrics;
 use session_testkit::deployment::{Program, Role, Settings};
 use session_testkit::servers::Nats;
 use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 
 use crate::authority::{Authority, ISSUER};
 
@@ -22,6 +23,7 @@ pub struct Validator {
     pub authority: Authority,
     /// From its start until it was ready.
     pub took: Duration,
+    _serving: JoinSet<()>,
     _nats: Nats,
 }
 
@@ -30,7 +32,7 @@ impl Validator {
     pub fn start(runtime: &Runtime, sessions: u64) -> Result<Self> {
         let nats = Nats::start();
         let authority = Authority::new(sessions)?;
-        runtime.block_on(serve(authority.clone(), &nats))?;
+        let serving = runtime.block_on(serve(authority.clone(), &nats))?;
         let settings: Settings = [
             ("SESSION_ISSUER", ISSUER),
             ("SESSION_NATS__URL", &nats.url()),
@@ -49,6 +51,7 @@ impl Validator {
             program,
             authority,
             took,
+            _serving: serving,
             _nats: nats,
         })
     }
@@ -64,7 +67,7 @@ impl Validator {
     }
 }
 
-async fn serve(authority: Authority, nats: &Nats) -> Result<()> {
+async fn serve(authority: Authority, nats: &Nats) -> Result<JoinSet<()>> {
     let config = NatsConfig::new(nats.url().parse()?, "api");
     let metrics = Metrics::new("bench", "0")?;
     let bus = NatsBus::connect(&config, &metrics.meter("bus")).await?;
