@@ -4,6 +4,7 @@
 //! without them some gateways let requests through.
 
 mod codec;
+mod question;
 mod request;
 mod response;
 
@@ -13,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use envoy_types::ext_authz::v3::pb::CheckRequest;
 use futures::future::{BoxFuture, FutureExt};
 use hyper::body::Incoming;
 use session_client::{Decision, Question, Validator};
@@ -31,6 +31,7 @@ use tonic_health::server::HealthReporter;
 use crate::authz::less_the_way_back;
 use crate::metrics::Decisions;
 use codec::Encoded;
+pub use question::Question as Envelope;
 pub use response::Failures;
 
 /// The longest question that is read, in bytes: header fields, and a body that some gateways send
@@ -66,7 +67,7 @@ impl Check {
 
     /// The answer to a question: a `CheckResponse`, encoded. Whoever asks waits as long as
     /// `within`, or longer.
-    pub async fn answer(&self, request: CheckRequest, within: Option<Duration>) -> Bytes {
+    pub async fn answer(&self, request: Envelope, within: Option<Duration>) -> Bytes {
         let asked = request::read(request);
         let question = Question {
             policy: &asked.policy,
@@ -84,11 +85,11 @@ impl Check {
     }
 }
 
-impl UnaryService<CheckRequest> for Check {
+impl UnaryService<Envelope> for Check {
     type Response = Bytes;
     type Future = BoxFuture<'static, Result<Response<Bytes>, Status>>;
 
-    fn call(&mut self, request: Request<CheckRequest>) -> Self::Future {
+    fn call(&mut self, request: Request<Envelope>) -> Self::Future {
         let check = self.clone();
         async move {
             let within = within(request.metadata());

@@ -1,18 +1,21 @@
 //! What a gateway asks by a `CheckRequest`.
 
-use envoy_types::ext_authz::v3::pb::CheckRequest;
+use std::borrow::Cow;
+
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use session_client::DEFAULT;
 
+use super::question::Question;
 use crate::authz::is_method;
 
 /// The key of `context_extensions` that names the policy.
-const POLICY: &str = "policy";
+const POLICY: &[u8] = b"policy";
 
 /// A question, taken out of its envelope.
 pub struct Asked {
     /// The policy named, or the default.
-    pub policy: String,
+    pub policy: Cow<'static, str>,
     /// The method, where there is one.
     pub method: Option<String>,
     /// The header fields; one that came several times is there several times, however it was
@@ -22,33 +25,37 @@ pub struct Asked {
 
 /// Reads a question. What is missing is missing in what it returns, and refused by whoever needs
 /// it.
-pub fn read(request: CheckRequest) -> Asked {
-    let mut attributes = request.attributes.unwrap_or_default();
-    let policy = attributes.context_extensions.remove(POLICY);
+pub fn read(question: Question) -> Asked {
+    let attributes = question.attributes.unwrap_or_default();
+    // Of a key that comes twice the last counts, as in any map of this encoding.
+    let mut extensions = attributes.context_extensions.iter().rev();
+    let policy = extensions.find(|entry| entry.key == POLICY);
+    // What isn't text names no policy that there is.
+    let policy = policy.map(|entry| String::from_utf8_lossy(&entry.value).into_owned());
     let http = attributes.request.and_then(|request| request.http);
     let http = http.unwrap_or_default();
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderMap::with_capacity(24);
     // Envoy sends one or the other.
     match http.header_map {
         Some(raw) if !raw.headers.is_empty() => {
-            for header in raw.headers {
-                let text = header.value.as_bytes();
-                let value = if text.is_empty() {
-                    &header.raw_value
+            for field in raw.headers {
+                let is_text = !field.value.is_empty();
+                let value = if is_text {
+                    field.value
                 } else {
-                    text
+                    field.raw_value
                 };
-                add(&mut headers, &header.key, value);
+                add(&mut headers, &field.key, value);
             }
         }
         _ => {
-            for (name, value) in &http.headers {
-                add(&mut headers, name, value.as_bytes());
+            for entry in http.headers {
+                add(&mut headers, &entry.key, entry.value);
             }
         }
     }
     Asked {
-        policy: policy.unwrap_or_else(|| DEFAULT.to_owned()),
+        policy: policy.map_or(DEFAULT.into(), Cow::Owned),
         method: Some(http.method).filter(|method| is_method(method)),
         headers,
     }
@@ -56,12 +63,12 @@ pub fn read(request: CheckRequest) -> Asked {
 
 /// Adds a field. A name that can't be one (`:path`) isn't any we look at. A value that can't be one
 /// is replaced by another that nothing takes for good: left out, what comes after it would count.
-fn add(headers: &mut HeaderMap, name: &str, value: &[u8]) {
-    let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+fn add(headers: &mut HeaderMap, name: &[u8], value: Bytes) {
+    let Ok(name) = HeaderName::from_bytes(name) else {
         return;
     };
     let unreadable = || HeaderValue::from_bytes(&[0xff]).unwrap_or(HeaderValue::from_static(","));
-    let value = HeaderValue::from_bytes(value).unwrap_or_else(|_| unreadable());
+    let value = HeaderValue::from_maybe_shared(value).unwrap_or_else(|_| unreadable());
     // Fails beyond 24 000 different names, which no gateway lets through. A credential that was
     // left out for that is none.
     let _ = headers.try_append(name, value);
@@ -70,9 +77,17 @@ fn add(headers: &mut HeaderMap, name: &str, value: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use envoy_types::ext_authz::v3::pb::CheckRequest;
     use envoy_types::pb::envoy::config::core::v3::{HeaderMap as Raw, HeaderValue as RawValue};
     use envoy_types::pb::envoy::service::auth::v3::AttributeContext;
     use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request};
+    use prost::Message;
+
+    /// As it is read off the wire.
+    fn read(request: &CheckRequest) -> Asked {
+        let question = Question::decode(Bytes::from(request.encode_to_vec()));
+        super::read(question.unwrap())
+    }
 
     fn asked(http: HttpRequest) -> Asked {
         let attributes = AttributeContext {
@@ -82,7 +97,7 @@ mod tests {
             }),
             ..AttributeContext::default()
         };
-        read(CheckRequest {
+        read(&CheckRequest {
             attributes: Some(attributes),
         })
     }
@@ -94,8 +109,8 @@ mod tests {
 
     #[test]
     fn nothing_is_the_default_policy_and_no_method() {
-        let asked = read(CheckRequest::default());
-        assert_eq!((asked.policy.as_str(), asked.method), ("default", None));
+        let asked = read(&CheckRequest::default());
+        assert_eq!((&*asked.policy, asked.method), ("default", None));
         assert!(asked.headers.is_empty());
     }
 
@@ -133,5 +148,52 @@ mod tests {
         });
         assert_eq!(values(&asked, "cookie"), [b"a=b".to_vec(), b"c=d".to_vec()]);
         assert_eq!(values(&asked, "authorization"), [vec![0xff]]);
+    }
+
+    #[test]
+    fn policy_and_method_are_found_where_envoy_puts_them() {
+        let context = [("policy", "pay"), ("other", "x")];
+        let http = HttpRequest {
+            id: "7".into(),
+            method: "PUT".into(),
+            path: "/x".into(),
+            body: "policy".into(),
+            ..HttpRequest::default()
+        };
+        let asked = read(&CheckRequest {
+            attributes: Some(AttributeContext {
+                request: Some(Request {
+                    http: Some(http),
+                    ..Request::default()
+                }),
+                context_extensions: context.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+                ..AttributeContext::default()
+            }),
+        });
+        assert_eq!(
+            (&*asked.policy, asked.method.as_deref()),
+            ("pay", Some("PUT"))
+        );
+    }
+
+    #[test]
+    fn of_a_key_that_comes_twice_the_last_counts_and_what_is_no_text_names_nothing() {
+        let entry = |value: &'static [u8]| super::super::question::Entry {
+            key: Bytes::from_static(POLICY),
+            value: Bytes::from_static(value),
+        };
+        let policy = |entries: Vec<_>| {
+            let attributes = super::super::question::Attributes {
+                request: None,
+                context_extensions: entries,
+            };
+            let question = Question {
+                attributes: Some(attributes),
+            };
+            super::read(question).policy
+        };
+        assert_eq!(policy(vec![entry(b"a"), entry(b"b")]), "b");
+        assert_eq!(policy(vec![entry(b"a"), entry(b"")]), "");
+        assert_ne!(policy(vec![entry(b"default\xff")]), DEFAULT);
     }
 }

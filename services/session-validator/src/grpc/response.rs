@@ -9,9 +9,9 @@ use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{Struct, Value};
 use envoy_types::pb::google::rpc;
 use http::{HeaderMap, HeaderName, StatusCode};
+use prost::Message;
 use session_client::{Claims, Denial, Identity, identity};
 use tonic::Code;
-use tonic_prost::prost::Message;
 
 /// Spellings that some application servers fold onto the identity fields, and that a gateway may
 /// have let through unseen.
