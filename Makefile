@@ -15,6 +15,18 @@ HEALTHY ?= 100000
 # What `make bench` measures; everything, where nothing is named.
 BENCH ?=
 
+# How long each fuzz target runs, and which do.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= token http grpc
+
+# What cargo-fuzz passes: a counter on each branch, and what is compared, by which the fuzzer sees
+# whether an input was worth keeping. For the host named, as the build's own programs have no fuzzer.
+FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares
+FUZZ_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+FUZZ_FOLDER = $(or $(CARGO_TARGET_DIR),fuzz/target)/$(FUZZ_HOST)/release
+
 # The programs that tests start for themselves, and the Debian packages they come in.
 TEST_PROGRAMS := nats-server:nats-server redis-server:redis-server initdb:postgresql psql:postgresql-client setpriv:util-linux
 # The gateways of `make e2e-gateways`; Envoy isn't in Debian.
@@ -39,7 +51,7 @@ install = missing=$$($(call missing,$(1))); \
 	$$as_root apt-get update -q && $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-distributed demo test sim faults faults-short faults-mutants bench check generate deps servers e2e-gateways fmt
+.PHONY: help run run-distributed demo test sim faults faults-short faults-mutants bench check generate deps servers e2e-gateways fuzz fuzz-seeds fmt
 
 help: ## Lists what can be made
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z0-9-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,6 +103,7 @@ bench: ## Measures against what is possible at best, and writes docs/benchmarks.
 
 check: ## Checks formatting, lints, layers, documentation and dependencies
 	$(CARGO) fmt --all -- --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml -- --check
 	$(CARGO) clippy --workspace --all-targets -j $(JOBS) -- -D warnings
 	$(CARGO) test -q -p session-testkit --test layers --test documents -j $(JOBS)
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps -q -j $(JOBS)
@@ -125,5 +138,20 @@ e2e-gateways: ## Runs real nginx, Caddy, HAProxy and Envoy with examples/gateway
 	@$(CARGO) build -j $(JOBS) -p session-gateways -p session-standalone
 	@ENVOY=$$(echo $(ENVOY_VENV)/lib/python3*/site-packages/envoy/_bin/envoy) $(CARGO) run -q -p session-gateways
 
+# Needs a C++ compiler, for libFuzzer. What is found worth keeping stays in fuzz/corpus, what fails in
+# fuzz/artifacts; neither is committed.
+fuzz: ## Throws whatever bytes at what reads tokens and requests, FUZZ_SECONDS=60 for each of FUZZ_TARGETS
+	@RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --release -j $(JOBS) --manifest-path fuzz/Cargo.toml --target $(FUZZ_HOST)
+	@for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/corpus/$$target fuzz/artifacts/$$target; \
+		echo "$$target …"; \
+		$(FUZZ_FOLDER)/$$target -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10 -print_final_stats=1 -verbosity=0 \
+			-artifact_prefix=fuzz/artifacts/$$target/ fuzz/corpus/$$target fuzz/seeds/$$target || exit 1; \
+	done
+
+fuzz-seeds: ## Writes the inputs that fuzz targets begin with, fuzz/seeds
+	@$(CARGO) run -q -j $(JOBS) --manifest-path fuzz/Cargo.toml --features seeds --bin seeds
+
 fmt: ## Formats the code
 	$(CARGO) fmt --all
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
