@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 use prost::Message;
 use session_fuzz::{holds_a_good_one, meter, validator, with_tokens};
 use session_validator::Failures;
-use session_validator::answering::{Check, Decisions};
+use session_validator::answering::{Check, Decisions, Envelope};
 
 static CHECK: LazyLock<Check> = LazyLock::new(|| {
     let decisions = Decisions::new(&meter());
@@ -20,7 +20,8 @@ static CHECK: LazyLock<Check> = LazyLock::new(|| {
 
 /// What is answered, which others must be able to read.
 fn answer(request: CheckRequest) -> CheckResponse {
-    let bytes = futures::executor::block_on(CHECK.answer(request, None));
+    let asked = Envelope::decode(&*request.encode_to_vec()).expect("a CheckRequest, too");
+    let bytes = futures::executor::block_on(CHECK.answer(asked, None));
     CheckResponse::decode(bytes).expect("a CheckResponse")
 }
 

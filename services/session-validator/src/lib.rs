@@ -41,7 +41,7 @@ pub use reload::Reload;
 #[doc(hidden)]
 pub mod answering {
     pub use crate::authz::Authz;
-    pub use crate::grpc::Check;
+    pub use crate::grpc::{Check, Envelope};
     pub use crate::metrics::Decisions;
 }
 
