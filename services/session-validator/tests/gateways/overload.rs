@@ -62,15 +62,21 @@ async fn a_gateways_deadline_is_kept() {
     // The check would wait for as long as the test is patient.
     let within = Duration::from_secs(5);
     let bearer = format!("Bearer {}", token.expose());
-    let mut asked = tonic::Request::new(question(None, "GET", &[("authorization", &bearer)]));
-    asked
-        .metadata_mut()
-        .insert("grpc-timeout", "100m".parse().expect("text"));
-    let answered = tokio::time::timeout(within, world.envoy.clone().check(asked)).await;
-    let answered = answered
-        .expect("in time")
-        .expect("an answer, and no timeout of gRPC's");
-    assert_eq!(code(&answered.into_inner()), 14);
+    // The client gives up after the whole of it: whoever answers has 20 ms to be first, which a busy
+    // machine may not keep each time. Somebody who took no notice of it would never be.
+    let in_time = async || {
+        loop {
+            let fields = [("authorization", bearer.as_str())];
+            let mut asked = tonic::Request::new(question(None, "GET", &fields));
+            let timeout = "100m".parse().expect("text");
+            asked.metadata_mut().insert("grpc-timeout", timeout);
+            if let Ok(answered) = world.envoy.clone().check(asked).await {
+                return answered.into_inner();
+            }
+        }
+    };
+    let answered = tokio::time::timeout(within, in_time()).await;
+    assert_eq!(code(&answered.expect("in time")), 14);
 
     let url = format!("http://{}/v1/authz/envoy/default", world.http);
     let asked = world.client.get(url).header("authorization", &bearer);
