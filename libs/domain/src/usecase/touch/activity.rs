@@ -42,7 +42,7 @@ impl Default for Activity {
     }
 }
 
-/// When one session was used, to be noted without a lock. Times in microseconds, [`NEVER`] where
+/// When one session was used, to be noted without a lock. Times in microseconds, `NEVER` where
 /// there is none.
 #[derive(Debug)]
 pub struct Use {
@@ -88,7 +88,7 @@ impl Activity {
     /// Notes that a session is used, at `now`: waits for nobody.
     ///
     /// The use is written first, and only then is it looked whether all up to `now` has been taken
-    /// meanwhile; [`Self::take`] does it the other way round. So one of both sees the other, and a
+    /// meanwhile; taking does it the other way round. So one of both sees the other, and a
     /// thread held up in between makes its session seem used later, never unused.
     pub fn note_kept(&self, shared: &Use, now: Timestamp) {
         let before = shared.last.load(Ordering::Relaxed);
