@@ -201,7 +201,6 @@ mod tests {
 
     use super::*;
     use crate::contract::sample;
-    use crate::ids::ServiceKeyId;
 
     fn event(fact: Fact) -> Event {
         Event {
@@ -272,41 +271,7 @@ mod tests {
 
     #[test]
     fn every_fact_has_a_type_of_its_own_that_is_the_audit_trails_with_a_dot() {
-        let facts = [
-            Fact::SessionStarted,
-            Fact::SessionRefreshed { generation: 1 },
-            Fact::SessionExtended {
-                expires_at: sample::START,
-            },
-            Fact::SessionUpdated {
-                fields: vec!["metadata".into()],
-            },
-            Fact::SessionSteppedUp { acr: None },
-            Fact::SessionEnded {
-                reason: EndReason::RefreshReuse,
-                note: None,
-            },
-            Fact::FloorRaised {
-                revocation: RevocationId(uuid::Uuid::nil()),
-                reason: EndReason::RevokedByAdmin,
-                note: None,
-            },
-            Fact::KeyAdded { kid: "k".into() },
-            Fact::KeyRetired { kid: "k".into() },
-            Fact::ServiceKeyAdded {
-                key: ServiceKeyId(uuid::Uuid::nil()),
-            },
-            Fact::ServiceKeyRevoked {
-                key: ServiceKeyId(uuid::Uuid::nil()),
-            },
-            Fact::DeviceChanged {
-                device: DeviceId(uuid::Uuid::nil()),
-            },
-            Fact::DeviceForgotten {
-                device: DeviceId(uuid::Uuid::nil()),
-            },
-        ];
-        for fact in facts {
+        for fact in sample::facts() {
             let (kind, _) = outward(&fact);
             assert_eq!(kind.replace('.', "_"), fact.type_name());
             // A dot separates the words of a subject; none may be empty or a wildcard.

@@ -196,43 +196,11 @@ pub struct Event {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::contract::sample;
 
     #[test]
     fn the_type_name_is_the_json_tag() {
-        let facts = [
-            Fact::SessionStarted,
-            Fact::SessionRefreshed { generation: 1 },
-            Fact::SessionExtended {
-                expires_at: Timestamp(1),
-            },
-            Fact::SessionUpdated { fields: vec![] },
-            Fact::SessionSteppedUp { acr: None },
-            Fact::SessionEnded {
-                reason: EndReason::Logout,
-                note: None,
-            },
-            Fact::FloorRaised {
-                revocation: RevocationId(uuid::Uuid::nil()),
-                reason: EndReason::RevokedByAdmin,
-                note: None,
-            },
-            Fact::KeyAdded { kid: "k".into() },
-            Fact::KeyRetired { kid: "k".into() },
-            Fact::ServiceKeyAdded {
-                key: ServiceKeyId(uuid::Uuid::nil()),
-            },
-            Fact::ServiceKeyRevoked {
-                key: ServiceKeyId(uuid::Uuid::nil()),
-            },
-            Fact::DeviceChanged {
-                device: DeviceId(uuid::Uuid::nil()),
-            },
-            Fact::DeviceForgotten {
-                device: DeviceId(uuid::Uuid::nil()),
-            },
-        ];
-        for fact in facts {
+        for fact in sample::facts() {
             assert_eq!(
                 serde_json::to_value(&fact).unwrap()["type"],
                 fact.type_name()

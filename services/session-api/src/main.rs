@@ -117,20 +117,16 @@ async fn migrate(Database { url, options }: Database) -> Result<()> {
     Ok(())
 }
 
-async fn make_service_key(Database { url, options }: Database, key: NewKey) -> Result<()> {
-    let entropy = Arc::new(SystemEntropy);
-    let store =
-        PostgresStore::connect(&url, &options, Arc::new(SystemClock), entropy.clone()).await;
-    let store = store.with_context(|| format!("can't use {url}"))?;
+async fn make_service_key(database: Database, key: NewKey) -> Result<()> {
     let clock = AuthorityClock::new(SystemClock);
-    let asked = clock.learn(async || store.time().await).await;
-    asked.with_context(|| format!("can't use {url}"))?;
+    let store = open(&database, &clock).await;
+    let store = store.with_context(|| format!("can't use {}", database.url))?;
     let service = NewService {
         name: key.name,
         tenant: key.tenant,
         scopes: Scopes(key.scopes),
     };
-    let made = issue_service_key(&store, &clock, &*entropy, Actor::System, service).await;
+    let made = issue_service_key(&store, &clock, &SystemEntropy, Actor::System, service).await;
     store.close().await;
     println!("{}", made.context("can't make a key")?.1.expose());
     Ok(())
@@ -195,6 +191,17 @@ async fn run(process: Process) -> Result<()> {
     result.context("stopped")
 }
 
+/// Connects to the database, and learns its time.
+async fn open(
+    Database { url, options }: &Database,
+    clock: &AuthorityClock,
+) -> Result<PostgresStore, OpenError> {
+    let (own, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let store = PostgresStore::connect(url, options, own, entropy).await?;
+    let asked = clock.learn(async || store.time().await).await;
+    asked.map(|()| store).map_err(OpenError::Time)
+}
+
 /// Connects to the database, for as long as it takes unless waiting won't help; `None` where the
 /// process is told to stop meanwhile.
 async fn connect(
@@ -203,13 +210,7 @@ async fn connect(
     check: &Check,
     shutdown: &Shutdown,
 ) -> Result<Option<Arc<PostgresStore>>> {
-    let Database { url, options } = database;
-    let connect = async || {
-        let (own, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        let store = PostgresStore::connect(url, options, own, entropy).await?;
-        let asked = clock.learn(async || store.time().await).await;
-        asked.map(|()| store).map_err(OpenError::Time)
-    };
+    let connect = async || open(database, clock).await;
     let reached = reach(
         "the database",
         check,
@@ -217,7 +218,9 @@ async fn connect(
         OpenError::is_passing,
         connect,
     );
-    let store = reached.await.with_context(|| format!("can't use {url}"))?;
+    let store = reached
+        .await
+        .with_context(|| format!("can't use {}", database.url))?;
     Ok(store.map(Arc::new))
 }
 

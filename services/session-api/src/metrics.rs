@@ -14,6 +14,9 @@ use session_domain::port::{Clock, Fence, PortError};
 use session_domain::revocation::{Holders, Publication, RevocationState};
 use session_domain::time::{BootInstant, Timestamp};
 
+/// The methods that are told apart.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
 /// How long requests take: `http.server.request.duration` of OpenTelemetry's semantic conventions.
 #[derive(Debug, Clone)]
 pub struct RequestDuration(Histogram<f64>);
@@ -30,26 +33,24 @@ impl RequestDuration {
 
     /// Notes one. `route` is the operation's path as the API document has it; `None` where there
     /// is no such operation.
-    pub fn record(&self, method: &Method, route: Option<&str>, status: StatusCode, took: Duration) {
-        let known = [
-            Method::GET,
-            Method::HEAD,
-            Method::POST,
-            Method::PUT,
-            Method::PATCH,
-            Method::DELETE,
-            Method::OPTIONS,
-        ];
-        let method = known.iter().find(|known| *known == method);
-        let mut attributes = vec![
-            KeyValue::new(
-                "http.request.method",
-                method.map_or("_OTHER", Method::as_str).to_owned(),
-            ),
-            KeyValue::new("http.response.status_code", i64::from(status.as_u16())),
-        ];
-        attributes.extend(route.map(|route| KeyValue::new("http.route", route.to_owned())));
-        self.0.record(took.as_secs_f64(), &attributes);
+    pub fn record(
+        &self,
+        method: &Method,
+        route: Option<Arc<str>>,
+        status: StatusCode,
+        took: Duration,
+    ) {
+        let known = METHODS.iter().find(|known| **known == method.as_str());
+        let method = KeyValue::new("http.request.method", known.copied().unwrap_or("_OTHER"));
+        let status = KeyValue::new("http.response.status_code", i64::from(status.as_u16()));
+        let took = took.as_secs_f64();
+        match route {
+            Some(route) => {
+                let route = KeyValue::new("http.route", route);
+                self.0.record(took, &[method, status, route]);
+            }
+            None => self.0.record(took, &[method, status]),
+        }
     }
 }
 

@@ -5,9 +5,15 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::device::{Agent, Device, DeviceKind, Network, Place};
-use crate::ids::{Generation, Seq, Serial, SessionId, TenantId, UserId, Version};
+use crate::event::Fact;
+use crate::ids::{
+    DeviceId, Generation, RevocationId, Seq, Serial, ServiceKeyId, SessionId, TenantId, UserId,
+    Version,
+};
 use crate::secret::Secret256;
-use crate::session::{Authentication, Authorization, NewSession, RefreshState, Session, Status};
+use crate::session::{
+    Authentication, Authorization, EndReason, NewSession, RefreshState, Session, Status,
+};
 use crate::time::Timestamp;
 
 /// When sample sessions start.
@@ -54,6 +60,42 @@ pub fn new_session(number: u128, user_name: &str) -> NewSession {
         session,
         Secret256([u8::try_from(number % 251).unwrap_or(0); 32]),
     )
+}
+
+/// One fact of every kind.
+pub fn facts() -> [Fact; 13] {
+    [
+        Fact::SessionStarted,
+        Fact::SessionRefreshed { generation: 1 },
+        Fact::SessionExtended { expires_at: START },
+        Fact::SessionUpdated {
+            fields: vec!["metadata".into()],
+        },
+        Fact::SessionSteppedUp { acr: None },
+        Fact::SessionEnded {
+            reason: EndReason::RefreshReuse,
+            note: None,
+        },
+        Fact::FloorRaised {
+            revocation: RevocationId(Uuid::nil()),
+            reason: EndReason::RevokedByAdmin,
+            note: None,
+        },
+        Fact::KeyAdded { kid: "k".into() },
+        Fact::KeyRetired { kid: "k".into() },
+        Fact::ServiceKeyAdded {
+            key: ServiceKeyId(Uuid::nil()),
+        },
+        Fact::ServiceKeyRevoked {
+            key: ServiceKeyId(Uuid::nil()),
+        },
+        Fact::DeviceChanged {
+            device: DeviceId(Uuid::nil()),
+        },
+        Fact::DeviceForgotten {
+            device: DeviceId(Uuid::nil()),
+        },
+    ]
 }
 
 /// The user of that name.

@@ -51,10 +51,8 @@ async fn purge_sessions<C: ConnectionTrait>(
         .column(Column::Id)
         .filter(over)
         .order_by_asc(Column::AbsoluteExpiresAt);
-    let ids: Vec<Uuid> = chosen_rows(db, chosen, limit).await?;
-    let found = ids.len();
-    let purged = delete::<C, Entity>(db, found, Column::Id.is_in(ids)).await?;
-    Ok(outcome(purged, found, limit, Purgeable::Sessions))
+    let named = |ids: Vec<Uuid>| Column::Id.is_in(ids);
+    purge_chosen(db, chosen, limit, Purgeable::Sessions, named).await
 }
 
 async fn purge_serials<C: ConnectionTrait>(
@@ -68,10 +66,8 @@ async fn purge_serials<C: ConnectionTrait>(
         .column(Column::Serial)
         .filter(Column::PurgeAfter.lte(before.0))
         .order_by_asc(Column::PurgeAfter);
-    let serials: Vec<i64> = chosen_rows(db, chosen, limit).await?;
-    let found = serials.len();
-    let purged = delete::<C, Entity>(db, found, Column::Serial.is_in(serials)).await?;
-    Ok(outcome(purged, found, limit, Purgeable::SupersededSerials))
+    let named = |serials: Vec<i64>| Column::Serial.is_in(serials);
+    purge_chosen(db, chosen, limit, Purgeable::SupersededSerials, named).await
 }
 
 async fn purge_requests<C: ConnectionTrait>(
@@ -85,11 +81,9 @@ async fn purge_requests<C: ConnectionTrait>(
         .columns([Column::Caller, Column::IdempotencyKey])
         .filter(Column::CreatedAt.lte(before.0))
         .order_by_asc(Column::CreatedAt);
-    let keys: Vec<(Uuid, String)> = chosen_rows(db, chosen, limit).await?;
-    let found = keys.len();
     let key = Expr::tuple([Expr::col(Column::Caller), Expr::col(Column::IdempotencyKey)]);
-    let purged = delete::<C, Entity>(db, found, key.in_tuples(keys)).await?;
-    Ok(outcome(purged, found, limit, Purgeable::IdempotencyKeys))
+    let named = |keys: Vec<(Uuid, String)>| key.in_tuples(keys);
+    purge_chosen(db, chosen, limit, Purgeable::IdempotencyKeys, named).await
 }
 
 /// Looks at the oldest numbers only: they are the oldest events but for what clocks differ, and a
@@ -170,6 +164,23 @@ fn active_on_it() -> sea_orm::sea_query::SelectStatement {
         .and_where(sessions::is_active())
         .and_where(of(session::Column::DeviceId).eq(device(device::Column::Id)))
         .to_owned()
+}
+
+/// Deletes the first rows of a selection of keys, which `named` finds again.
+async fn purge_chosen<C: ConnectionTrait, E: EntityTrait, K>(
+    db: &C,
+    chosen: Select<E>,
+    limit: u64,
+    rows: Purgeable,
+    named: impl FnOnce(Vec<K>) -> Expr,
+) -> Result<PurgeOutcome, PortError>
+where
+    K: sea_orm::TryGetableMany + Send + Sync,
+{
+    let keys = chosen_rows(db, chosen, limit).await?;
+    let found = keys.len();
+    let purged = delete::<C, E>(db, found, named(keys)).await?;
+    Ok(outcome(purged, found, limit, rows))
 }
 
 /// The first rows of a selection, locked; what others hold is passed over, and is there next time.

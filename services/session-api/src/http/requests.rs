@@ -82,7 +82,8 @@ impl<E: Endpoint> Endpoint for Around<E> {
         }
         .instrument(span.clone())
         .await;
-        let route = response.data::<PathPattern>().map(|pattern| &*pattern.0);
+        let route = response.data::<PathPattern>();
+        let route = route.map(|pattern| Arc::clone(&pattern.0));
         let took = self.clock.boot().since(begun);
         self.duration
             .record(&method, route, response.status(), took);
