@@ -1,14 +1,12 @@
 //! Places and devices as an operator configures them: GeoIP databases that come, change and break
 //! while the service runs, and what desktop applications look like.
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::support::{Instance, login};
 use serde_json::{Value, json};
-use support::{Instance, login};
 
 /// One of the databases of documentation addresses.
 fn database(name: &str) -> PathBuf {

@@ -1,9 +1,7 @@
 //! No issued token in logs, in the data folder, or in metrics.
 
-mod support;
-
+use crate::support::{Instance, SignedIn, files, login};
 use serde_json::{Value, json};
-use support::{Instance, SignedIn, files, login};
 
 /// Every run of 24 bytes that must not turn up: whole tokens, and the secret part of each alone.
 fn needles(session: &SignedIn) -> Vec<String> {

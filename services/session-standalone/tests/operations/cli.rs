@@ -1,16 +1,14 @@
 //! `sessionctl` against a running instance: what it prints, and what it ends with. It runs within
 //! this process, for cargo builds other packages' programs for no test.
 
-mod support;
-
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::support::{Instance, login};
 use serde_json::Value;
 use sessionctl::{Environment, Exit, run};
-use support::{Instance, login};
 
 /// How a command ended, and what it printed.
 struct Done {

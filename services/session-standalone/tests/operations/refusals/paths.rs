@@ -2,10 +2,10 @@
 
 use reqwest::header::HeaderMap;
 
-use crate::raw::{exchange, head};
-use crate::refusal::check;
+use super::raw::{exchange, head};
+use super::refusal::check;
+use super::world::{World, body};
 use crate::support::operations::Operation;
-use crate::world::{World, body};
 
 /// The answer to a request for an operation with `part` where its path has a parameter, as it is.
 async fn ask(world: &World, operation: &Operation, part: &str) -> (u16, HeaderMap, String) {

@@ -1,13 +1,11 @@
 //! What administrators do over HTTP: counts, cleaning up, keys, services, validators.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::api::{answer, problem};
+use crate::support::{Instance, SignedIn, login};
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::Instance;
-use support::api::{answer, problem};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -23,7 +21,7 @@ async fn the_counts_follow_what_happens() {
     );
     let alice = instance.sign_in("alice").await;
     instance.sign_in("alice").await;
-    let mut elsewhere = support::login("carol");
+    let mut elsewhere = login("carol");
     elsewhere["tenant"] = json!("acme");
     assert_eq!(instance.create(elsewhere).await.status().as_u16(), 201);
     assert_eq!(instance.end(&alice.id).await, 204);
@@ -107,7 +105,7 @@ async fn a_rotated_key_signs_at_once_and_a_retired_one_is_dead_everywhere() {
     assert_eq!(states(keys(&instance).await), ["retired", "active"]);
     // Its session isn't over: a refresh token, which no key signs, brings the holder new ones.
     let refreshed: Value = instance.refresh(&old.refresh).await.json().await.unwrap();
-    let refreshed = support::SignedIn::from(&refreshed);
+    let refreshed = SignedIn::from(&refreshed);
     assert_eq!(instance.validate(&refreshed.access).await, 200);
 
     // The one that signs: another is made first.
@@ -172,11 +170,11 @@ async fn a_service_key_does_what_it_may_until_it_is_withdrawn() {
     );
     let sign_in = |body: Value| instance.user(key, Method::POST, "/sessions").json(&body);
 
-    let started = answer(sign_in(support::login("alice")), 201).await;
+    let started = answer(sign_in(login("alice")), 201).await;
     assert_eq!(started["session"]["tenant"], "acme");
     let list = instance.user(key, Method::GET, "/sessions/user/alice");
     assert_eq!(problem(list, 403).await, "insufficient_scope");
-    let mut elsewhere = support::login("alice");
+    let mut elsewhere = login("alice");
     elsewhere["tenant"] = json!("default");
     assert_eq!(problem(sign_in(elsewhere), 404).await, "not_found");
     for wrong in [
@@ -198,10 +196,7 @@ async fn a_service_key_does_what_it_may_until_it_is_withdrawn() {
     assert_eq!(problem(own, 409).await, "own_key");
     for _ in 0..2 {
         answer(instance.service(Method::DELETE, &path(id)), 204).await;
-        assert_eq!(
-            problem(sign_in(support::login("alice")), 401).await,
-            "invalid_token"
-        );
+        assert_eq!(problem(sign_in(login("alice")), 401).await, "invalid_token");
     }
     let unknown = instance.service(
         Method::DELETE,

@@ -1,11 +1,9 @@
 //! The folder with the data: one process at a time, and what can't be read is left alone.
 
-mod support;
-
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use support::{Instance, command, files, refused};
+use crate::support::{Instance, command, files, login, refused};
 
 /// The database's bytes: the lock file beside it may come and go.
 fn database(dir: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
@@ -104,7 +102,7 @@ async fn a_service_key_of_the_operators_choice_is_taken_and_a_weak_one_is_not() 
     let request = instance
         .request(reqwest::Method::POST, "/api/v1/sessions")
         .bearer_auth(&key);
-    let response = request.json(&support::login("alice")).send().await.unwrap();
+    let response = request.json(&login("alice")).send().await.unwrap();
     assert_eq!(response.status().as_u16(), 201);
 }
 

@@ -3,9 +3,9 @@
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::refusal::{names, refused};
+use super::refusal::{names, refused};
+use super::world::World;
 use crate::support::api::{answer, with_query};
-use crate::world::World;
 
 /// What a parameter of this schema can't be.
 fn bad(name: &str, schema: &Value) -> Vec<String> {

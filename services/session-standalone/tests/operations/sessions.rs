@@ -1,10 +1,8 @@
 //! What users and services do with sessions, over real HTTP.
 
-mod support;
-
+use crate::support::{Instance, SignedIn, login};
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{Instance, SignedIn, login};
 
 async fn json(request: reqwest::RequestBuilder, expected: u16) -> Value {
     let response = request.send().await.unwrap();

@@ -1,13 +1,11 @@
 //! What services ask over HTTP: any user's sessions, and whether a token is good.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::Instance;
+use crate::support::api::{answer, problem};
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::Instance;
-use support::api::{answer, problem};
 
 #[tokio::test]
 async fn a_service_pages_through_any_users_sessions() {

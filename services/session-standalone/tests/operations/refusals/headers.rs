@@ -4,10 +4,10 @@ use reqwest::Method;
 use reqwest::header::{HeaderValue, IF_MATCH};
 use serde_json::json;
 
-use crate::raw::{exchange, head};
-use crate::refusal::{names, refused};
+use super::raw::{exchange, head};
+use super::refusal::{names, refused};
+use super::world::World;
 use crate::support::login;
-use crate::world::World;
 
 /// What can't be read would be taken for not there: an update would overwrite, a login be doubled.
 #[tokio::test]

@@ -1,12 +1,10 @@
 //! Changing sessions over HTTP: extend, update, step up.
 
-mod support;
-
+use crate::support::api::{answer, problem};
+use crate::support::{Instance, SignedIn, login};
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::api::{answer, problem};
-use support::{Instance, SignedIn, login};
 
 fn time(session: &Value, field: &str) -> time::OffsetDateTime {
     let text = session[field].as_str().expect("a time");

@@ -2,10 +2,10 @@
 
 use reqwest::RequestBuilder;
 
-use crate::refusal::refused;
+use super::refusal::refused;
+use super::world::{World, body};
 use crate::support::api::with_query;
 use crate::support::operations::{Callers, Operation, table};
-use crate::world::{World, body};
 
 /// Nobody's.
 const UNKNOWN: &str = "0191d3c4-5b6e-7f80-8123-456789abcdef";

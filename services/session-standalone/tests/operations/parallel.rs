@@ -1,14 +1,12 @@
 //! Many at once: what must hold however requests come in between each other.
 
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::api::answer;
+use crate::support::{Instance, SignedIn, login};
 use futures::future::join_all;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use support::api::answer;
-use support::{Instance, SignedIn, login};
 
 const MANY: usize = 100;
 

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::bodies::{properties, with_body};
-use crate::refusal::names;
+use super::bodies::{properties, with_body};
+use super::refusal::names;
+use super::world::{World, body};
 use crate::support::api::answer;
 use crate::support::operations::Operation;
-use crate::world::{World, body};
 
 /// What a value of this schema can't be. Fails where the schema says too little to tell.
 #[expect(clippy::too_many_lines, reason = "one table: a kind of value, an arm")]

@@ -2,9 +2,6 @@
 //! goes through every operation of the API document, and takes what may be wrong with a request
 //! from what the document says of it, so that a new operation or field is tested by being there.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod bodies;
 mod bounds;
 mod credentials;

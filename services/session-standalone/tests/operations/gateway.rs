@@ -1,9 +1,7 @@
 //! What a gateway sees: the allow and deny contract, over real HTTP.
 
-mod support;
-
+use crate::support::{Instance, SignedIn};
 use reqwest::{Response, header};
-use support::{Instance, SignedIn};
 
 const FIELDS: [&str; 7] = [
     "x-session-subject",

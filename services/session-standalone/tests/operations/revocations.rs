@@ -1,15 +1,13 @@
 //! Many sessions at once: what a filter means is dead everywhere when the answer is there, and
 //! nothing else is.
 
-mod support;
-
 use std::process::Command;
 use std::time::Duration;
 
+use crate::support::api::{answer, problem};
+use crate::support::{Instance, SignedIn, login};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use support::api::{answer, problem};
-use support::{Instance, SignedIn, login};
 
 /// The same whatever the port, so that tokens are good after a restart.
 const ISSUER: &str = "http://localhost:8080";

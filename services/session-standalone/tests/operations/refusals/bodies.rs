@@ -6,10 +6,10 @@ use reqwest::RequestBuilder;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
-use crate::raw::{exchange, head};
-use crate::refusal::{check, names, refused};
+use super::raw::{exchange, head};
+use super::refusal::{check, names, refused};
+use super::world::{World, body};
 use crate::support::operations::Operation;
-use crate::world::{World, body};
 
 /// No body may be longer.
 const BYTES_MAX: usize = 64 * 1024;

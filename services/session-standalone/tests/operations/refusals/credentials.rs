@@ -7,11 +7,11 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
-use crate::refusal::{names, refused};
+use super::refusal::{names, refused};
+use super::world::{World, body};
 use crate::support::api::{answer, with_query};
 use crate::support::operations::{Operation, patient};
 use crate::support::{Instance, SignedIn, login};
-use crate::world::{World, body};
 
 /// The operations that ask who calls.
 fn guarded(world: &World) -> impl Iterator<Item = &Operation> {

@@ -1,14 +1,14 @@
 //! What other systems hear of, from the real program: every event in a file, once, in order, also
 //! across kills; and what is deleted once it was kept for long enough.
 
-mod support;
-
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::api::answer;
+use crate::support::{Instance, SignedIn, login};
 use reqwest::Method;
 use serde_json::{Value, json};
 use session_domain::event::Actor;
@@ -17,8 +17,6 @@ use session_domain::port::{Clock, End, SessionStore, Targets, Why};
 use session_domain::session::EndReason;
 use session_runtime::clock::{SystemClock, SystemEntropy};
 use session_store::SqliteStore;
-use support::api::answer;
-use support::{Instance, SignedIn, login};
 
 const ISSUER: &str = "http://localhost:8080";
 

@@ -1,16 +1,16 @@
 //! Every operation of the API document, refused without rights and carried out with them, by the
 //! table in `support/operations.rs`.
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::api::answer;
+use crate::support::operations::Callers::{Both, Deployment, Service, User};
+use crate::support::operations::{
+    EXCEPTIONS, Operation, SCOPES, operations, patient, service_key, table,
+};
+use crate::support::{Instance, SignedIn};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
-use support::api::answer;
-use support::operations::Callers::{Both, Deployment, Service, User};
-use support::operations::{EXCEPTIONS, Operation, SCOPES, operations, patient, service_key, table};
-use support::{Instance, SignedIn};
 
 /// What callers present, and whose.
 struct Credentials {

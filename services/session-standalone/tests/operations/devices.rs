@@ -1,11 +1,9 @@
 //! A user's own devices over HTTP: seen, renamed, trusted, forgotten.
 
-mod support;
-
+use crate::support::api::{answer, problem};
+use crate::support::{Instance, SignedIn, login};
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::api::{answer, problem};
-use support::{Instance, SignedIn, login};
 
 /// Signs in on a device with this fingerprint.
 async fn sign_in_on(instance: &Instance, user: &str, fingerprint: &str) -> SignedIn {

@@ -1,10 +1,8 @@
 //! Not waiting for validators, and asking one whether it has heard.
 
-mod support;
-
+use crate::support::{Instance, SignedIn};
 use reqwest::{Method, Response};
 use serde_json::json;
-use support::{Instance, SignedIn};
 
 async fn setup() -> (tempfile::TempDir, Instance, SignedIn) {
     let dir = tempfile::tempdir().unwrap();

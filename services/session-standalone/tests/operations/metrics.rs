@@ -1,11 +1,9 @@
 //! What whoever looks at the metrics sees of sessions that start, end and go on.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::Instance;
 use reqwest::Method;
-use support::Instance;
 
 /// The lines of the metric `name` that have all of `labels`, as their values.
 fn values(metrics: &str, name: &str, labels: &[&str]) -> Vec<f64> {

@@ -1,13 +1,11 @@
 //! Refreshing over HTTP: one successor per generation, no false theft, and theft noticed.
 
-mod support;
-
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Instance, SignedIn};
 use serde_json::Value;
-use support::{Instance, SignedIn};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_parallel_refreshes_give_one_successor_and_an_older_one_ends_the_session() {
