@@ -9,7 +9,7 @@ use std::time::Duration;
 use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::sqlx::error::DatabaseError;
-use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sea_orm::sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -116,6 +116,9 @@ pub(crate) fn sqlite_edges(table: &str) -> [Statement; 2] {
 /// still there. Asking each time would double what a look-up costs.
 const UNASKED_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long it may take to say so.
+const PONG_WITHIN: Duration = Duration::from_secs(2);
+
 /// Makes commits durable where a login's or a database's own settings say otherwise: what was
 /// answered must not be lost. Stricter ones than `on` stay.
 const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) \
@@ -139,30 +142,55 @@ pub(crate) async fn postgres_pool(
     size: u32,
     patience: Duration,
 ) -> Result<DatabaseConnection, DbErr> {
+    // Statements are ours and known; logging each would only cost.
+    let options = options.disable_statement_logging();
     let pool = PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(patience)
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                connection.execute(DURABLE).await?;
-                match connection.execute(RECOGNISE).await {
-                    Err(SqlxError::Database(error)) if is_unmigrated(&*error) => Ok(()),
-                    recognised => recognised.map(|_| ()),
-                }
-            })
-        })
+        .after_connect(|connection, _| Box::pin(introduce(connection)))
         .test_before_acquire(false)
         .before_acquire(|connection, known| {
             Box::pin(async move {
                 let fresh = known.idle_for < UNASKED_WITHIN;
-                Ok(fresh || connection.ping().await.is_ok())
+                Ok(fresh || is_there(connection).await.is_ok())
             })
         })
-        // Statements are ours and known; logging each would only cost.
-        .connect_with(options.disable_statement_logging())
+        // The pool would ask, too, but wait for the answer as long as it takes.
+        .after_release(|connection, _| {
+            Box::pin(async move { is_there(connection).await.map(|()| true) })
+        });
+    let connected = async {
+        // One by itself first: of those, a pool would only say that it has waited in vain.
+        let greeted = tokio::time::timeout(patience, greet(&options)).await;
+        greeted.unwrap_or(Err(SqlxError::PoolTimedOut))?;
+        pool.connect_with(options).await
+    };
+    let pool = connected
         .await
         .map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(error.into())))?;
     Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
+}
+
+/// Whether a server can be used with these options, and why not.
+async fn greet(options: &PgConnectOptions) -> Result<(), SqlxError> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    introduce(&mut connection).await?;
+    connection.close().await
+}
+
+/// What a connection says first.
+async fn introduce(connection: &mut PgConnection) -> Result<(), SqlxError> {
+    connection.execute(DURABLE).await?;
+    match connection.execute(RECOGNISE).await {
+        Err(SqlxError::Database(error)) if is_unmigrated(&*error) => Ok(()),
+        recognised => recognised.map(|_| ()),
+    }
+}
+
+/// Whether the server is still there at the other end.
+async fn is_there(connection: &mut PgConnection) -> Result<(), SqlxError> {
+    let asked = tokio::time::timeout(PONG_WITHIN, connection.ping()).await;
+    asked.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
 }
 
 /// Whether a PostgreSQL server waits for the disk at all. No connection can make it.

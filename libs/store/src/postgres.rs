@@ -3,6 +3,7 @@ mod engine;
 mod group;
 mod open;
 mod outbox;
+mod patience;
 mod queue;
 mod seal;
 mod settings;
@@ -13,7 +14,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::FutureExt;
-use sea_orm::DatabaseConnection;
 use session_domain::bulk::Revocation;
 use session_domain::ids::{InstanceId, LogEpoch, RevocationId, Serial, SessionId, TenantId};
 use session_domain::known_device::KnownDevice;
@@ -37,6 +37,7 @@ use crate::{
     counters, devices, dialect, epochs, keys, leases, log, revocations, serials, sessions,
 };
 use engine::{Engine, LANES};
+use patience::Pool;
 use queue::Queue;
 
 /// The store in a PostgreSQL database (15 or newer), shared by any number of processes.
@@ -48,7 +49,7 @@ use queue::Queue;
 /// as the server's `synchronous_commit` says.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
-    db: DatabaseConnection,
+    db: Pool,
     clock: Shared<dyn Clock>,
     horizon: outbox::Waiting,
     /// The longest lease that was granted here.
@@ -74,14 +75,10 @@ impl<T: ?Sized> std::fmt::Debug for Shared<T> {
 }
 
 impl PostgresStore {
-    /// Closes its connections, once what they do is done. Calls made afterwards fail.
+    /// Closes its connections, once what they do is done; after two seconds all the same. Calls
+    /// made afterwards fail.
     pub async fn close(&self) {
-        if let Err(error) = self.db.close_by_ref().await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "closing the database failed"
-            );
-        }
+        self.db.close().await;
     }
 
     /// What the database's own clock says now: the one everything is stamped by.
@@ -97,7 +94,7 @@ impl PostgresStore {
         self.engine.counts()
     }
 
-    fn new(db: DatabaseConnection, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+    fn new(db: Pool, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
         let clock = Shared(clock);
         let engine = Engine::new(db.clone(), clock.clone(), Shared(entropy));
         let changes = {

@@ -245,6 +245,18 @@ async fn what_can_not_be_used_is_refused_by_name() {
     assert!(matches!(unknown, Err(OpenError::Refused(_))), "{unknown:?}");
 
     let admin = Database::connect(database.url()).await.unwrap();
+    // May come in and look, and no more: the first word on a connection is refused.
+    let url = database.url();
+    let (_, own) = url.rsplit_once('/').unwrap();
+    let name = format!("reader_{own}");
+    for grant in [
+        format!("CREATE ROLE {name} LOGIN"),
+        format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}"),
+    ] {
+        admin.execute_unprepared(&grant).await.unwrap();
+    }
+    let reader = try_open(&url.replace("postgres@", &format!("{name}@"))).await;
+    assert!(matches!(reader, Err(OpenError::Refused(_))), "{reader:?}");
     let expanded = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9', 0)";
     admin.execute_unprepared(expanded).await.unwrap();
     open(&database).await.close().await;

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
-use sea_orm::DatabaseConnection;
 use session_domain::port::{Change, Clock, Entropy, Outcome, PortError};
 use session_domain::revocation::GrantReply;
 
+use super::patience::Pool;
 use super::queue::Asked;
 use super::transaction::{Failure, Transaction};
 use super::{Shared, group};
@@ -47,7 +47,7 @@ pub struct PostgresCounts {
 /// See the module.
 #[derive(Debug, Clone)]
 pub(super) struct Engine {
-    db: DatabaseConnection,
+    db: Pool,
     clock: Shared<dyn Clock>,
     entropy: Shared<dyn Entropy>,
     counts: Arc<Counts>,
@@ -63,11 +63,7 @@ struct Counts {
 }
 
 impl Engine {
-    pub(super) fn new(
-        db: DatabaseConnection,
-        clock: Shared<dyn Clock>,
-        entropy: Shared<dyn Entropy>,
-    ) -> Self {
+    pub(super) fn new(db: Pool, clock: Shared<dyn Clock>, entropy: Shared<dyn Entropy>) -> Self {
         let [part, ..] = entropy.0.number().to_le_bytes();
         Self {
             db,
@@ -91,8 +87,7 @@ impl Engine {
     /// Begins a transaction.
     pub(super) async fn begin(&self) -> Result<Transaction, PortError> {
         self.counts.transactions.fetch_add(1, Ordering::Relaxed);
-        let pool = self.db.get_postgres_connection_pool();
-        Transaction::begin(pool, &self.counts.calls).await
+        Transaction::begin(&self.db, &self.counts.calls).await
     }
 
     /// The part of each counter that a lane moves, so that lanes, and mostly processes, too, don't

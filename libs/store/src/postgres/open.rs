@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::{ConnectionTrait, DbErr, RuntimeErr, SqlxError};
 use session_domain::port::{Clock, Entropy};
 use session_migrations::{SchemaError, SchemaState};
 
+use super::patience::{Patience, Pool};
 use super::{PostgresOptions, PostgresStore, PostgresUrl};
 use crate::dialect::{self, PostgresRefusal};
 use crate::log;
@@ -33,10 +34,13 @@ impl PostgresStore {
         let db = dialect::postgres_pool(url.working(options), size, patience)
             .await
             .map_err(refused)?;
-        let prepared = prepare(&db, &*entropy).await;
-        if let Err(error) = prepared {
+        let db = Pool {
+            bare: db,
+            patience: Patience::of(options),
+        };
+        if let Err(error) = prepare(&db, &*entropy).await {
             // The pool goes away either way; this one says goodbye to the server.
-            let _ = db.close().await;
+            db.close().await;
             return Err(error);
         }
         Ok(Self::new(db, clock, entropy))
@@ -63,9 +67,13 @@ impl PostgresStore {
 }
 
 /// Refuses what this binary must not work on, and founds the log.
-async fn prepare(db: &DatabaseConnection, entropy: &dyn Entropy) -> Result<(), OpenError> {
+async fn prepare(db: &Pool, entropy: &dyn Entropy) -> Result<(), OpenError> {
     supported(db).await?;
-    match session_migrations::inspect(db).await.map_err(unusable)? {
+    let inspected = async {
+        let inspected = session_migrations::inspect(&db.bare).await;
+        inspected.map_err(unusable)
+    };
+    match db.patience.wait(inspected).await? {
         SchemaState::Empty | SchemaState::Behind => return Err(OpenError::Unmigrated),
         SchemaState::Ours => {}
     }
@@ -77,7 +85,7 @@ async fn prepare(db: &DatabaseConnection, entropy: &dyn Entropy) -> Result<(), O
     log::found(db, entropy).await.map_err(OpenError::Founding)
 }
 
-async fn supported(db: &DatabaseConnection) -> Result<(), OpenError> {
+async fn supported(db: &impl ConnectionTrait) -> Result<(), OpenError> {
     let version = dialect::postgres_version(db).await.map_err(refused)?;
     if version < VERSION_MIN {
         return Err(OpenError::TooOld { version });
@@ -90,6 +98,12 @@ fn unusable(error: SchemaError) -> OpenError {
         SchemaError::Newer { unknown } => OpenError::Newer { unknown },
         SchemaError::Foreign => OpenError::Foreign,
         SchemaError::Database(error) => refused(error),
+    }
+}
+
+impl From<SqlxError> for OpenError {
+    fn from(error: SqlxError) -> Self {
+        refused(DbErr::Conn(RuntimeErr::SqlxError(error.into())))
     }
 }
 

@@ -2,13 +2,14 @@
 //! are one call to the server. Were they two, everybody would wait for the head while the answer to
 //! the first and the second are under way, and for 500 ms where this process is stopped between.
 
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use sea_orm::sqlx::pool::PoolConnection;
 use sea_orm::sqlx::postgres::{PgArguments, PgRow};
-use sea_orm::sqlx::{AssertSqlSafe, Executor, PgPool, Postgres, Row, query_with, raw_sql};
+use sea_orm::sqlx::{AssertSqlSafe, Executor, Postgres, Row, query_with, raw_sql};
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, SqlxError, Statement,
 };
@@ -18,6 +19,7 @@ use session_domain::port::PortError;
 use session_domain::revocation::Head;
 use tokio::sync::Mutex;
 
+use super::patience::{Patience, Pool};
 use super::seal;
 use crate::closing::{Closed, Closing};
 use crate::dialect::{failed, may_have_committed};
@@ -32,6 +34,9 @@ const BEGINNINGS: u32 = 3;
 pub(super) struct Transaction {
     connection: Mutex<PoolConnection<Postgres>>,
     open: bool,
+    /// An answer didn't come, so the connection is of no more use.
+    silent: AtomicBool,
+    patience: Patience,
     calls: Arc<AtomicU64>,
 }
 
@@ -54,21 +59,27 @@ impl Failure {
 
 impl Transaction {
     /// Begins one. `calls` counts how often the server is called.
-    pub(super) async fn begin(pool: &PgPool, calls: &Arc<AtomicU64>) -> Result<Self, PortError> {
+    pub(super) async fn begin(pool: &Pool, calls: &Arc<AtomicU64>) -> Result<Self, PortError> {
         let mut beginning = 1;
         loop {
-            let connection = pool.acquire().await;
+            let connection = pool.bare.get_postgres_connection_pool().acquire().await;
             let connection = connection.map_err(|error| failed("connect")(acquiring(error)))?;
             let mut begun = Self {
                 connection: Mutex::new(connection),
                 open: true,
+                silent: AtomicBool::new(false),
+                patience: pool.patience,
                 calls: Arc::clone(calls),
             };
             begun.count();
             let connection = begun.connection.get_mut();
-            match connection.execute(raw_sql("BEGIN")).await {
+            match pool
+                .patience
+                .wait(connection.execute(raw_sql("BEGIN")))
+                .await
+            {
                 Ok(_) => return Ok(begun),
-                Err(SqlxError::Io(_)) if beginning < BEGINNINGS => beginning += 1,
+                Err(error) if is_broken(&error) && beginning < BEGINNINGS => beginning += 1,
                 Err(error) => return Err(failed("begin")(executing(error))),
             }
         }
@@ -81,7 +92,7 @@ impl Transaction {
         self.count();
         let connection = self.connection.get_mut();
         let said = raw_sql(AssertSqlSafe(words)).fetch_all(&mut **connection);
-        match said.await {
+        match self.patience.wait(said).await {
             Ok(rows) => {
                 self.open = false;
                 // It is committed; what can't be read now can't be told.
@@ -103,9 +114,13 @@ impl Transaction {
 
     /// Undoes it.
     pub(super) async fn undo(mut self) {
+        if *self.silent.get_mut() {
+            return;
+        }
         self.count();
         let connection = self.connection.get_mut();
-        match connection.execute(raw_sql("ROLLBACK")).await {
+        let undone = connection.execute(raw_sql("ROLLBACK"));
+        match self.patience.wait(undone).await {
             Ok(_) => self.open = false,
             // The connection is given up, and the server undoes it.
             Err(error) => tracing::debug!(%error, "a transaction could not be rolled back"),
@@ -121,7 +136,8 @@ impl Transaction {
         self.count();
         let query = query_with(AssertSqlSafe(sql.into()), arguments);
         let mut connection = self.connection.lock().await;
-        query.fetch_all(&mut **connection).await.map_err(querying)
+        let rows = self.hear(query.fetch_all(&mut **connection)).await;
+        rows.map_err(querying)
     }
 
     /// How many rows a statement wrote.
@@ -133,8 +149,21 @@ impl Transaction {
         self.count();
         let query = query_with(AssertSqlSafe(sql.into()), arguments);
         let mut connection = self.connection.lock().await;
-        let done = query.execute(&mut **connection).await.map_err(executing)?;
+        let done = self.hear(query.execute(&mut **connection)).await;
+        let done = done.map_err(executing)?;
         Ok(done.rows_affected())
+    }
+
+    /// Waits for an answer.
+    async fn hear<T>(
+        &self,
+        asked: impl Future<Output = Result<T, SqlxError>>,
+    ) -> Result<T, SqlxError> {
+        let answer = self.patience.wait(asked).await;
+        if answer.as_ref().is_err_and(is_silence) {
+            self.silent.store(true, Ordering::Relaxed);
+        }
+        answer
     }
 
     fn count(&self) {
@@ -161,7 +190,8 @@ impl ConnectionTrait for Transaction {
         self.count();
         let query = query_with(AssertSqlSafe(statement.sql), values(statement.values));
         let mut connection = self.connection.lock().await;
-        let done = query.execute(&mut **connection).await.map_err(executing)?;
+        let done = self.hear(query.execute(&mut **connection)).await;
+        let done = done.map_err(executing)?;
         Ok(done.into())
     }
 
@@ -169,7 +199,8 @@ impl ConnectionTrait for Transaction {
         self.count();
         let mut connection = self.connection.lock().await;
         let words = raw_sql(AssertSqlSafe(sql.to_owned()));
-        let done = connection.execute(words).await.map_err(executing)?;
+        let done = self.hear(connection.execute(words)).await;
+        let done = done.map_err(executing)?;
         Ok(done.into())
     }
 
@@ -177,7 +208,7 @@ impl ConnectionTrait for Transaction {
         self.count();
         let query = query_with(AssertSqlSafe(statement.sql), values(statement.values));
         let mut connection = self.connection.lock().await;
-        let row = query.fetch_optional(&mut **connection).await;
+        let row = self.hear(query.fetch_optional(&mut **connection)).await;
         Ok(row.map_err(querying)?.map(Into::into))
     }
 
@@ -185,7 +216,8 @@ impl ConnectionTrait for Transaction {
         self.count();
         let query = query_with(AssertSqlSafe(statement.sql), values(statement.values));
         let mut connection = self.connection.lock().await;
-        let rows = query.fetch_all(&mut **connection).await.map_err(querying)?;
+        let rows = self.hear(query.fetch_all(&mut **connection)).await;
+        let rows = rows.map_err(querying)?;
         Ok(rows.into_iter().map(Into::into).collect())
     }
 }
@@ -206,6 +238,16 @@ fn head_before(rows: &[PgRow]) -> Result<Option<Head>, PortError> {
         epoch: LogEpoch(read("epoch")?.cast_unsigned()),
         seq: Seq(unsigned(read("before")?)?),
     }))
+}
+
+/// Whether no answer came in time.
+fn is_silence(error: &SqlxError) -> bool {
+    matches!(error, SqlxError::Io(error) if error.kind() == io::ErrorKind::TimedOut)
+}
+
+/// Whether the connection broke, so that another may do.
+fn is_broken(error: &SqlxError) -> bool {
+    matches!(error, SqlxError::Io(_)) && !is_silence(error)
 }
 
 fn acquiring(error: SqlxError) -> DbErr {

@@ -29,11 +29,26 @@ pub(super) struct Link {
     pub(super) over: bool,
     /// Nobody is connected.
     pub(super) cut: bool,
+    /// How often all there was has been stranded.
+    strandings: u64,
     to_server: Flow,
     to_client: Flow,
 }
 
 impl Link {
+    /// Strands all there is.
+    pub(super) const fn strand(&mut self) {
+        self.strandings += 1;
+    }
+
+    /// Free, for what comes and for what isn't stranded.
+    pub(super) fn healed(&self) -> Self {
+        Self {
+            strandings: self.strandings,
+            ..Self::default()
+        }
+    }
+
     pub(super) const fn flow(&self, way: Way) -> Flow {
         match way {
             Way::ToServer => self.to_server,
@@ -92,6 +107,8 @@ async fn forward(
     messages: Option<Arc<Messages>>,
 ) {
     let whole = watched.clone();
+    let born = watched.borrow().strandings;
+    let mut stranding = watched.clone();
     // Closed with this, a connection is reset: nobody takes it for a polite goodbye.
     let _ = client.set_zero_linger();
     let both = async {
@@ -118,6 +135,9 @@ async fn forward(
     tokio::select! {
         biased;
         () = until(&mut watched, Link::is_down) => {}
+        () = until(&mut stranding, |link| link.strandings > born) => {
+            until(&mut stranding, Link::is_down).await;
+        }
         // Whoever talks here notices by itself that it's over.
         _ = both => {}
     }

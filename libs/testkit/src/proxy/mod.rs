@@ -114,6 +114,12 @@ impl Proxy {
             .send_modify(|link| *link.flow_mut(way) = Flow::Held);
     }
 
+    /// Forwards nothing more on the connections there are, ever, as where a host has lost power or
+    /// something between has forgotten them; new ones are as good as any.
+    pub fn strand(&self) {
+        self.link.send_modify(Link::strand);
+    }
+
     /// Forwards everything, both ways, so much later.
     pub fn slow(&self, by: Duration) {
         self.link.send_modify(|link| {
@@ -124,7 +130,7 @@ impl Proxy {
 
     /// Forwards again as if nothing had been; what was held arrives now.
     pub fn heal(&self) {
-        self.link.send_modify(|link| *link = Link::default());
+        self.link.send_modify(|link| *link = link.healed());
     }
 
     /// Lets messages meet with this from now on, besides what they meet with already.

@@ -1,0 +1,106 @@
+//! A server that has gone without a word: its host lost power, something between forgot the
+//! connection. What the server itself cuts short says so; here is for when it says nothing. Every
+//! statement has an end on this side, too, or whoever waits for one would wait for ever.
+
+use std::io;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr,
+    SqlxError, Statement,
+};
+
+use super::PostgresOptions;
+
+/// How much later than it had to give up by itself a server is given up here.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How long a pool may take to say goodbye to the server.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long the answer to a statement is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Patience(Duration);
+
+impl Patience {
+    /// A little longer than the server may take by these options.
+    pub(super) fn of(options: &PostgresOptions) -> Self {
+        Self(options.statement_timeout + GRACE)
+    }
+
+    /// What comes of `asked`, or that nothing came in time. Whatever connection it was asked on must
+    /// not be used again then.
+    pub(super) async fn wait<T, E: From<SqlxError>>(
+        self,
+        asked: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let answered = tokio::time::timeout(self.0, asked).await;
+        answered.unwrap_or_else(|_| {
+            let silence = io::Error::new(io::ErrorKind::TimedOut, "the server says nothing");
+            Err(SqlxError::Io(silence).into())
+        })
+    }
+}
+
+/// Connections whose statements all have an end.
+#[derive(Debug, Clone)]
+pub(super) struct Pool {
+    /// Without it.
+    pub(super) bare: DatabaseConnection,
+    pub(super) patience: Patience,
+}
+
+/// The error of a statement on a connection of the pool.
+struct Asking(DbErr);
+
+impl From<SqlxError> for Asking {
+    fn from(error: SqlxError) -> Self {
+        Self(DbErr::Conn(RuntimeErr::SqlxError(error.into())))
+    }
+}
+
+impl Pool {
+    /// Closes its connections: once what they do is done, if that is soon.
+    pub(super) async fn close(&self) {
+        match tokio::time::timeout(CLOSE_WITHIN, self.bare.close_by_ref()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "closing the database failed");
+            }
+            Err(_) => tracing::warn!("the database was left without a goodbye"),
+        }
+    }
+
+    async fn ask<T>(&self, asked: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        let asked = async { asked.await.map_err(Asking) };
+        self.patience
+            .wait(asked)
+            .await
+            .map_err(|Asking(error)| error)
+    }
+}
+
+#[async_trait]
+impl ConnectionTrait for Pool {
+    fn get_database_backend(&self) -> DbBackend {
+        self.bare.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.ask(self.bare.execute_raw(statement)).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.ask(self.bare.execute_unprepared(sql)).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.ask(self.bare.query_one_raw(statement)).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.ask(self.bare.query_all_raw(statement)).await
+    }
+}
