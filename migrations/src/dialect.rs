@@ -100,6 +100,9 @@ pub(crate) fn count_of_everything(backend: DbBackend) -> Option<&'static str> {
 /// goes on beyond all of them, as none draws faster than that. On PostgreSQL a lost history may also
 /// have drawn a few that are smaller than the greatest that is left, as serials aren't drawn in the
 /// order of commits: of the last ones, those of no session are dead.
+///
+/// Events go on as far beyond, for the same reason: others know an event by its number, and take no
+/// notice of one they have heard before.
 pub(crate) fn log_epochs(backend: DbBackend) -> &'static [&'static str] {
     if backend == DbBackend::Sqlite {
         &[
@@ -113,6 +116,11 @@ pub(crate) fn log_epochs(backend: DbBackend) -> &'static [&'static str] {
                      lease_max = max(lease_max, (SELECT ifnull(max(duration), 0) FROM leases));
                  INSERT INTO skipped_serials (first_serial, last_serial)
                      SELECT NEW.next_serial, next_serial - 1 FROM revocation_head;
+                 INSERT INTO sqlite_sequence (name, seq) SELECT 'session_events', 0
+                     WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'session_events');
+                 UPDATE sqlite_sequence SET seq = 4294967296 + max(seq,
+                     2048 * CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER))
+                     WHERE name = 'session_events';
              END",
         ]
     } else {
@@ -137,6 +145,8 @@ pub(crate) fn log_epochs(backend: DbBackend) -> &'static [&'static str] {
             "CREATE FUNCTION revocation_head_epoch() RETURNS trigger LANGUAGE plpgsql AS $$
              DECLARE
                  here text := revocation_origin(TG_RELID);
+                 by_time bigint := 2048 * (extract(epoch FROM clock_timestamp()) * 1000)::bigint;
+                 event_ids text := pg_get_serial_sequence('session_events', 'id');
                  lowest bigint;
                  highest bigint;
              BEGIN
@@ -149,9 +159,9 @@ pub(crate) fn log_epochs(backend: DbBackend) -> &'static [&'static str] {
                      (SELECT max(serial) FROM sessions), (SELECT max(serial) FROM superseded_serials),
                      (SELECT max(through) FROM floors), (SELECT max(last_serial) FROM skipped_serials),
                      0) INTO lowest;
-                 highest := 4294967296 + greatest(nextval('session_serial'), lowest,
-                     2048 * (extract(epoch FROM clock_timestamp()) * 1000)::bigint);
+                 highest := 4294967296 + greatest(nextval('session_serial'), lowest, by_time);
                  PERFORM setval('session_serial', highest);
+                 PERFORM setval(event_ids, 4294967296 + greatest(nextval(event_ids), by_time));
                  INSERT INTO skipped_serials (first_serial, last_serial) VALUES (lowest, highest);
                  INSERT INTO superseded_serials (serial, session_id, ended_seq, purge_after)
                      SELECT serial, '00000000-0000-0000-0000-000000000000', NEW.seq,

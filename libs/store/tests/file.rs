@@ -10,8 +10,8 @@ use std::path::Path;
 use sea_orm::ConnectionTrait;
 use session_domain::contract::log::entries;
 use session_domain::contract::sample;
-use session_domain::ids::{LogEpoch, Seq, Serial};
-use session_domain::port::{RevocationLog, SessionStore};
+use session_domain::ids::{EventId, LogEpoch, Seq, Serial};
+use session_domain::port::{EventOutbox, RevocationLog, SessionStore};
 use session_store::{OpenError, SqliteStore};
 use support::{directory, end, open, raw, start, try_open};
 
@@ -84,7 +84,13 @@ async fn reopening_finds_everything() {
     assert_eq!(start(&store, 3, "alice").await.serial, Serial(3));
 }
 
-/// No serial is given twice, and what only the lost file knew is dead.
+/// The number of the last event.
+async fn last_event(store: &dyn EventOutbox) -> EventId {
+    let events = store.unrelayed(1_000).await.unwrap();
+    events.last().expect("something has happened").id
+}
+
+/// No serial and no event's number is given twice, and what only the lost file knew is dead.
 #[tokio::test]
 async fn a_file_restored_from_a_backup_begins_a_new_epoch() {
     let (_directory, path) = directory();
@@ -94,6 +100,7 @@ async fn a_file_restored_from_a_backup_begins_a_new_epoch() {
     let store = open(&path).await;
     let before = store.head().await.unwrap();
     assert_eq!(start(&store, 3, "alice").await.serial, Serial(3));
+    let lost_event = last_event(&*store).await;
     store.close().await.unwrap();
 
     fs::copy(&backup, &path).unwrap();
@@ -105,6 +112,8 @@ async fn a_file_restored_from_a_backup_begins_a_new_epoch() {
     assert!(serial > Serial(1 << 32), "{serial}");
     let skipped = store.snapshot(None).await.unwrap().skipped;
     assert!(skipped[0].contains(Serial(3)) && !skipped[0].contains(serial));
+    let event = last_event(&*store).await;
+    assert!(event.0 > lost_event.0 + (1 << 32), "{event}");
     store.close().await.unwrap();
 
     // The same file again is the same history, also as a killed process leaves it.

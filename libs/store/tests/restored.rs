@@ -10,9 +10,9 @@ use std::time::Duration;
 use sea_orm::ConnectionTrait;
 use session_domain::contract::sample;
 use session_domain::event::Actor;
-use session_domain::ids::{InstanceId, Serial, TenantId};
+use session_domain::ids::{EventId, InstanceId, Serial, TenantId};
 use session_domain::port::{
-    End, EndOutcome, RevocationLog, SessionStore, Start, StartOutcome, Targets, Why,
+    End, EndOutcome, EventOutbox, RevocationLog, SessionStore, Start, StartOutcome, Targets, Why,
 };
 use session_domain::revocation::{
     Acknowledgement, FenceId, Fences, FencesAction, Follower, FollowerAction, FollowerConfig, Head,
@@ -146,6 +146,12 @@ async fn fence(
     (id.expect("of the epoch in force"), fresh)
 }
 
+/// The number of the last event.
+async fn last_event(store: &PostgresStore) -> EventId {
+    let events = store.unrelayed(1_000).await.unwrap();
+    events.last().expect("something has happened").id
+}
+
 /// Runs a statement beside the database.
 async fn administer(database: &Database<'_>, sql: &str) {
     let (server, _) = database.url().rsplit_once('/').map(own).unwrap();
@@ -201,6 +207,7 @@ async fn nothing_that_was_ended_is_accepted_after_a_restored_backup() {
     fences.on_acknowledgement(&one.work(&store, now).await.unwrap());
     assert!(opens(&mut fences, now, id), "answered: 2 has ended");
     serials.push(start(&store, 6).await);
+    let lost_event = last_event(&store).await;
     other.work(&store, now).await;
     assert!(one.accepts(now, serials[6]) && other.accepts(now, serials[6]));
     store.close().await;
@@ -228,6 +235,11 @@ async fn nothing_that_was_ended_is_accepted_after_a_restored_backup() {
         "no serial twice: {fresh_start}"
     );
     serials.push(fresh_start);
+    let fresh_event = last_event(&store).await;
+    assert!(
+        fresh_event.0 > lost_event.0 + (1 << 32),
+        "no event's number twice: {fresh_event}"
+    );
 
     // The validators' leases of before run on; what they knew to be ended, they refuse.
     now = now.plus(Duration::from_millis(100));
