@@ -6,12 +6,12 @@ mod fork;
 mod joining;
 mod talk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::ids::{InstanceId, LogEpoch, Seq};
+use crate::ids::{InstanceId, KeyId, LogEpoch, Seq};
 use crate::revocation::{
     Acknowledgement, AllGuards, CLOCK_ERROR_PER_MILLE, Grant, GrantReply, GrantRequest, Guards,
     Head, LogEntry, Publication, RevocationState, SnapshotMark,
@@ -77,6 +77,8 @@ pub struct Follower<G = AllGuards> {
     fetch_at: Option<BootInstant>,
     join_at: BootInstant,
     ack_due: bool,
+    /// Keys it has seen retired, in the epoch it followed last.
+    retired: (Option<LogEpoch>, BTreeSet<KeyId>),
     /// The newest other epoch that was heard of.
     foreign: Option<LogEpoch>,
     guards: PhantomData<G>,
@@ -112,6 +114,7 @@ impl<G: Guards> Follower<G> {
             fetch_at: None,
             join_at: BootInstant(0),
             ack_due: false,
+            retired: (None, BTreeSet::new()),
             foreign: None,
             guards: PhantomData,
         }
@@ -352,6 +355,11 @@ impl<G: Guards> Follower<G> {
         let mut applied = self.state.applied();
         while let Some((seq, entry)) = self.next_entry(applied) {
             self.state.apply(&entry);
+            match entry {
+                LogEntry::KeyRetired(kid) => _ = self.retired.1.insert(kid),
+                LogEntry::KeyAdded(key) => _ = self.retired.1.remove(&key.kid),
+                LogEntry::Ended(_) | LogEntry::Floor { .. } => {}
+            }
             applied = seq;
         }
         if applied > self.state.applied() {

@@ -3,7 +3,7 @@
 #[cfg(any(test, feature = "contract"))]
 mod fork;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -176,8 +176,9 @@ impl RevocationState {
     ///
     /// Bits and floors already known stay: an ended serial never lives again in any history, and a
     /// thread in the middle of a decision, with the deadline of the old lease in hand, must not
-    /// find a list emptied under it.
-    pub(super) fn adopt(&self, snapshot: &Snapshot) {
+    /// find a list emptied under it. Nor a key that is known to be `retired` back in service, as it is
+    /// in a snapshot that was taken before.
+    pub(super) fn adopt(&self, snapshot: &Snapshot, retired: &BTreeSet<KeyId>) {
         self.applied.store(0, Ordering::Release);
         let mut skipped = Vec::clone(&self.skipped.load());
         skipped.extend(&snapshot.skipped);
@@ -185,8 +186,9 @@ impl RevocationState {
         skipped.dedup();
         self.skipped.store(Arc::new(merged(skipped)));
         self.adopt_floors(snapshot);
-        self.keys
-            .store(Arc::new(snapshot.keys.iter().cloned().collect::<KeySet>()));
+        let keys = snapshot.keys.iter();
+        let keys = keys.filter(|key| !retired.contains(&key.kid)).cloned();
+        self.keys.store(Arc::new(keys.collect::<KeySet>()));
     }
 
     /// Takes over the floors of a part of a snapshot.

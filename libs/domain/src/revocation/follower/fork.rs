@@ -26,6 +26,7 @@ impl<G: Guards> Follower<G> {
             fetch_at: self.fetch_at,
             join_at: self.join_at,
             ack_due: self.ack_due,
+            retired: self.retired.clone(),
             foreign: self.foreign,
             guards: PhantomData,
         };
@@ -49,6 +50,7 @@ impl<G: Guards> Hash for Follower<G> {
         self.fetch_at.hash(hasher);
         self.join_at.hash(hasher);
         self.ack_due.hash(hasher);
+        self.retired.hash(hasher);
         self.foreign.hash(hasher);
     }
 }

@@ -1,5 +1,7 @@
 //! How a follower finds its start: a snapshot, its lists, and what was published meanwhile.
 
+use std::collections::BTreeSet;
+
 use super::{Follower, FollowerAction, Phase};
 use crate::ids::Seq;
 use crate::revocation::{Guards, Head, ListBits, Snapshot};
@@ -24,7 +26,11 @@ impl<G: Guards> Follower<G> {
                 *snapshot = Some(part.head);
                 more.clone_from(&part.more);
                 lists.clone_from(&part.lists);
-                self.state.adopt(part);
+                // In another history they may be in service.
+                if self.retired.0 != Some(part.head.epoch) {
+                    self.retired = (Some(part.head.epoch), BTreeSet::new());
+                }
+                self.state.adopt(part, &self.retired.1);
             }
             Some(head) if head.epoch != part.head.epoch => return self.rejoin(now),
             // An answer to what was asked before, or one that comes twice.

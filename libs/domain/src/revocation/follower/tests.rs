@@ -1,7 +1,7 @@
 use super::*;
 use crate::contract::sample::tenant;
 use crate::ids::Serial;
-use crate::revocation::{ListBits, SerialRange, Snapshot, SnapshotMark, Standing};
+use crate::revocation::{ListBits, PublicKey, SerialRange, Snapshot, SnapshotMark, Standing};
 use crate::time::Timestamp;
 use uuid::Uuid;
 
@@ -414,4 +414,46 @@ fn news_of_another_history_is_reason_to_ask_at_once_but_only_once() {
     world.follower.on_publication(world.now, news);
     world.follower.poll(world.now);
     assert_eq!(world.follower.counter(), counter + 1);
+}
+
+#[test]
+fn a_retired_key_does_not_come_back_with_a_snapshot_of_before() {
+    let key = |kid: &str| PublicKey {
+        kid: kid.parse().unwrap(),
+        alg: "EdDSA".into(),
+        jwk: std::collections::BTreeMap::new(),
+    };
+    let snapshot = |epoch| Snapshot {
+        head: Head { epoch, seq: Seq(1) },
+        keys: vec![key("old"), key("new")],
+        skipped: vec![],
+        floors: vec![],
+        lists: vec![],
+        after: None,
+        more: None,
+    };
+    let mut world = World::new();
+    let asked = world.asks();
+    world.granted(asked, 1);
+    world.follower.on_snapshot(world.now, &snapshot(EPOCH));
+    let knows = |world: &World, kid: &str| world.state.knows_key(&kid.parse().unwrap());
+    assert!(knows(&world, "old") && world.holds_lease());
+    let retired = Publication {
+        epoch: EPOCH,
+        after: Seq(1),
+        entries: vec![LogEntry::KeyRetired("old".parse().unwrap())],
+    };
+    world.follower.on_publication(world.now, retired);
+    assert!(!knows(&world, "old"));
+    // The answer to what was asked when it joined the last time, while a thread that was held up
+    // still has the deadline of then.
+    world.follower.on_entries_gone(world.now, EPOCH);
+    world.follower.on_snapshot(world.now, &snapshot(EPOCH));
+    assert!(!knows(&world, "old") && knows(&world, "new"));
+    // In another history it was perhaps never retired.
+    world.follower.on_entries_gone(world.now, EPOCH);
+    world
+        .follower
+        .on_snapshot(world.now, &snapshot(LogEpoch(8)));
+    assert!(knows(&world, "old") && knows(&world, "new"));
 }

@@ -124,11 +124,13 @@ impl Activity {
         let mut uses = std::mem::take(&mut *waiting);
         drop(waiting);
         lock(&self.kept).retain(|(tenant, id), kept| {
+            // Whoever else has it may note a use at any time; nobody gets it but through here. Asked
+            // before the uses are taken: who lets go later may have noted one after that.
+            let shared = kept.is_shared();
             if let Some((first, last, gap)) = kept.take() {
                 wait(&mut uses, &seen(tenant, *id, first, last, gap));
             }
-            // Whoever else has it may note a use at any time; nobody gets it but through here.
-            Arc::strong_count(&kept.shared) > 1
+            shared
         });
         (uses.into_values().collect(), through)
     }
@@ -143,6 +145,12 @@ impl Activity {
 }
 
 impl Kept {
+    /// Whether anybody else may note a use. Where nobody can, all that were noted are seen.
+    fn is_shared(&mut self) -> bool {
+        // Unlike a look at the count, this synchronises with those who let go.
+        Arc::get_mut(&mut self.shared).is_none()
+    }
+
     /// First, last and longest pause since this was last asked, if there was a use.
     fn take(&mut self) -> Option<(Timestamp, Timestamp, Duration)> {
         let last = self.shared.last.load(Ordering::SeqCst);
@@ -277,16 +285,27 @@ mod tests {
     /// in one before it.
     #[test]
     fn whatever_threads_do_no_use_is_left_out() {
+        race(true);
+    }
+
+    #[test]
+    fn no_use_is_left_out_of_whoever_lets_go_right_after_it() {
+        race(false);
+    }
+
+    fn race(holds: bool) {
         let activity = Activity::default();
         let clock = AtomicI64::new(1);
         let tick = || Timestamp(clock.fetch_add(20_000, Ordering::SeqCst));
-        let session = kept(&activity, 1);
+        let held = holds.then(|| kept(&activity, 1));
         let (noted, over) = (AtomicI64::new(0), AtomicBool::new(false));
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for _ in 0..100_000 {
                     let at = tick();
+                    let session = kept(&activity, 1);
                     activity.note_kept(&session, at);
+                    drop(session);
                     noted.store(at.0, Ordering::SeqCst);
                 }
                 over.store(true, Ordering::SeqCst);
@@ -305,5 +324,6 @@ mod tests {
                 }
             }
         });
+        drop(held);
     }
 }
