@@ -14,11 +14,13 @@ use session_domain::cloud_event::CloudEvent;
 use session_domain::contract::publisher::first_of_each;
 use session_domain::contract::sample;
 use session_domain::event::Actor;
-use session_domain::ids::{Generation, InstanceId, TenantId};
+use session_domain::ids::{EventId, Generation, InstanceId, TenantId};
 use session_domain::port::{
-    Clock, End, EventOutbox, EventPublisher, PortError, Rotate, SessionStore, Start, Targets, Why,
+    Clock, End, EventOutbox, EventPublisher, PortError, Rotate, SessionStore, Start, StoredEvent,
+    Targets, Why,
 };
 use session_domain::session::{EndReason, NewSession};
+use session_domain::time::Timestamp;
 use session_domain::usecase::relay::{Relay, RelayPorts, Relayed};
 use session_runtime::clock::{SystemClock, SystemEntropy, TokioTimer};
 use session_store::{PostgresOptions, PostgresStore, PostgresUrl};
@@ -382,4 +384,84 @@ async fn reapers_that_are_killed_in_turn_tell_everything_once_and_in_order() {
         assert!(block_in_place(|| reaper.terminate()), "it stops when told");
     }
     assert_all_told_in_order(&deployment.nats).await;
+}
+
+/// A database that can't mark what was told, so many times.
+struct Forgetful {
+    store: Arc<PostgresStore>,
+    fails: AtomicU64,
+}
+
+#[async_trait]
+impl EventOutbox for Forgetful {
+    async fn lead(&self, holder: InstanceId, lease: Duration) -> Result<bool, PortError> {
+        self.store.lead(holder, lease).await
+    }
+
+    async fn resign(&self, holder: InstanceId) -> Result<(), PortError> {
+        self.store.resign(holder).await
+    }
+
+    async fn unrelayed(&self, limit: u32) -> Result<Vec<StoredEvent>, PortError> {
+        self.store.unrelayed(limit).await
+    }
+
+    async fn relayed(&self, holder: InstanceId, through: EventId) -> Result<bool, PortError> {
+        let fails = self
+            .fails
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(1)
+            });
+        match fails {
+            Ok(_) => Err(PortError::retry("mark", "the database has gone away")),
+            Err(_) => self.store.relayed(holder, through).await,
+        }
+    }
+
+    async fn oldest_unrelayed(&self) -> Result<Option<Timestamp>, PortError> {
+        self.store.oldest_unrelayed().await
+    }
+}
+
+/// Whoever hears everything, each time.
+#[derive(Default)]
+struct Hearing(std::sync::Mutex<Vec<EventId>>);
+
+#[async_trait]
+impl EventPublisher for Hearing {
+    async fn publish(&self, events: &[CloudEvent]) -> Result<(), PortError> {
+        let ids = events.iter().map(|event| event.id);
+        self.0.lock().unwrap().extend(ids);
+        Ok(())
+    }
+}
+
+/// However long the database is away after a batch was told: the stream knows ids again for
+/// minutes only.
+#[tokio::test]
+async fn what_was_told_and_could_not_be_marked_is_marked_later_and_not_told_again() {
+    let database = database();
+    let outbox = Forgetful {
+        store: open(&database).await,
+        fails: AtomicU64::new(3),
+    };
+    live(Arc::clone(&outbox.store), 1).await;
+    let (heard, timer) = (Hearing::default(), TokioTimer::new(SystemClock));
+    let ports = RelayPorts {
+        outbox: &outbox,
+        publisher: &heard,
+        clock: &SystemClock,
+        timer: &timer,
+    };
+    let mut relay = relay(1, Duration::from_secs(5));
+    for _ in 0..3 {
+        assert!(relay.step(&ports).await.is_err());
+    }
+    live(Arc::clone(&outbox.store), 2).await;
+    let told = |step| matches!(step, Ok(Relayed::Told { count: 8, .. }));
+    assert!(told(relay.step(&ports).await));
+    assert_eq!(outbox.oldest_unrelayed().await.unwrap(), None);
+    let heard = heard.0.into_inner().unwrap();
+    assert_eq!(heard.len(), 16);
+    assert!(heard.is_sorted_by(|one, next| one < next), "{heard:?}");
 }

@@ -92,6 +92,14 @@ impl NatsBus {
         NatsEvents::new(self.link.clone(), stream)
     }
 
+    /// Whether the server answers now.
+    ///
+    /// # Errors
+    /// It doesn't, or there is no connection.
+    pub async fn answers(&self) -> Result<(), PortError> {
+        self.sync().await
+    }
+
     /// Sends what is still to be sent and says goodbye, in a bounded time. Streams end; whoever
     /// uses the bus afterwards gets errors.
     pub async fn close(&self) {
@@ -118,7 +126,10 @@ impl NatsBus {
         let subscriber = subscriber.map_err(|error| PortError::retry("subscribe", error))?;
         while let Err(error) = self.sync().await {
             // A connection lost in between takes the subscription along to the next one.
-            tracing::warn!(%error, "NATS doesn't confirm a subscription");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "NATS doesn't confirm a subscription"
+            );
             tokio::time::sleep(SYNC_AGAIN_AFTER).await;
             self.link.connected().await;
         }

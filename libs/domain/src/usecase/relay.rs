@@ -7,7 +7,7 @@ use futures::future::{Either, select};
 use futures::pin_mut;
 
 use crate::cloud_event::CloudEvent;
-use crate::ids::InstanceId;
+use crate::ids::{EventId, InstanceId};
 use crate::port::{Clock, EventOutbox, EventPublisher, PortError, StoredEvent, Timer};
 use crate::time::BootInstant;
 
@@ -32,6 +32,8 @@ pub struct Relay {
     batch: u32,
     /// Until when this process leads for certain, on its own boot clock; `None` where it doesn't.
     leads_until: Option<BootInstant>,
+    /// The last event that was told and could not be marked.
+    unmarked: Option<EventId>,
 }
 
 /// What came of one step.
@@ -62,6 +64,7 @@ impl Relay {
             lease,
             batch: batch.max(1),
             leads_until: None,
+            unmarked: None,
         }
     }
 
@@ -83,6 +86,13 @@ impl Relay {
         let Some(until) = self.lead(ports).await? else {
             return Ok(Relayed::Standby);
         };
+        // Told, and then the store didn't answer: it would all be told once more.
+        if let Some(through) = self.unmarked {
+            if !ports.outbox.relayed(self.holder, through).await? {
+                return Ok(self.lost());
+            }
+            self.unmarked = None;
+        }
         let stored = ports.outbox.unrelayed(self.batch).await?;
         let Some(last) = stored.last().map(|last| last.id) else {
             let nothing = Relayed::Told {
@@ -110,9 +120,11 @@ impl Relay {
             }
         };
         published?;
+        self.unmarked = Some(last);
         if !ports.outbox.relayed(self.holder, last).await? {
             return Ok(self.lost());
         }
+        self.unmarked = None;
         Ok(Relayed::Told {
             count: events.len(),
             more: events.len() >= self.batch as usize,
