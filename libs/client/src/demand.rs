@@ -1,6 +1,7 @@
 //! What a session must have proven for one request: what the policy says and what the request's
 //! own header fields add. They can only add: a client may send them as well as a gateway.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -19,6 +20,10 @@ const MAX_AGE: &str = "x-auth-max-age";
 
 /// Further scopes, separated by spaces.
 const SCOPE: &str = "x-auth-scope";
+
+/// How many bytes of scopes that only the request asks for a denial names. Gateways take answers
+/// whose header fields are of a few kilobytes, and clients must not choose how long those are.
+const ECHO_MAX: usize = 1024;
 
 /// The `Session-Revocation-Seq` of an end that must be known here. What isn't a number is one that
 /// nobody has reached.
@@ -115,15 +120,20 @@ fn check_scope(claims: &Claims, policy: &Policy, headers: &HeaderMap) -> Result<
     let asked = asked
         .flat_map(|scopes| scopes.split(' '))
         .filter(|scope| is_scope(scope));
-    let mut all: Vec<&str> = policy
-        .scopes
-        .iter()
-        .map(String::as_str)
-        .chain(asked)
-        .collect();
-    all.sort_unstable();
-    all.dedup();
-    Err(Denial::Scope(all.join(" ")))
+    let mut named: BTreeSet<&str> = policy.scopes.iter().map(String::as_str).collect();
+    let mut room = ECHO_MAX;
+    for scope in asked {
+        match room.checked_sub(scope.len() + 1) {
+            _ if named.contains(scope) => {}
+            Some(left) => {
+                named.insert(scope);
+                room = left;
+            }
+            None => break,
+        }
+    }
+    let named: Vec<_> = named.into_iter().collect();
+    Err(Denial::Scope(named.join(" ")))
 }
 
 /// What may stand in `acr_values` as one of several, within quotes.
@@ -250,6 +260,17 @@ mod tests {
             judged(&good, &[("x-auth-scope", "read admin")]),
             Err(refused)
         );
+    }
+
+    #[test]
+    fn a_denial_stays_short_however_many_scopes_are_asked_for() {
+        let good = claims(Some("three"), Some("read"), 0);
+        let asked: Vec<_> = (0..12_000).map(|n| format!("s{n:04}")).collect();
+        let Err(Denial::Scope(named)) = judged(&good, &[("x-auth-scope", &asked.join(" "))]) else {
+            panic!("not refused for its scopes");
+        };
+        assert!(named.split(' ').any(|scope| scope == "read"), "{named}");
+        assert!((1_000..1_100).contains(&named.len()), "{}", named.len());
     }
 
     #[test]

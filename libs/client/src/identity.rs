@@ -100,6 +100,22 @@ pub const FIELDS: [HeaderName; 7] = [
     HeaderName::from_static("x-session-scope"),
 ];
 
+/// The likeliest spellings that some application servers would take for one of [`FIELDS`]: gateways
+/// are told to remove them, seen or not.
+pub const ALIASES: [&str; 11] = [
+    "x_session_subject",
+    "x_session_id",
+    "x_session_tenant",
+    "x_session_acr",
+    "x_session_auth_time",
+    "x_session_expires",
+    "x_session_scope",
+    "x_session_user",
+    "x.session.subject",
+    "x.session.id",
+    "x.session.user",
+];
+
 /// The fields and their values, in the order of [`FIELDS`]; nobody's are all `-`.
 pub fn fields(claims: Option<&Claims>) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
     let values = match claims {
@@ -220,13 +236,13 @@ pub(crate) mod tests {
 
     #[test]
     fn look_alikes_are_aliases_and_the_fields_are_not() {
-        for alias in [
-            "x_session_subject",
+        let others = [
             "X.Session.User",
             "x-session_subject",
             "x-session-user",
             "X-Session-Subject",
-        ] {
+        ];
+        for alias in ALIASES.into_iter().chain(others) {
             assert!(is_alias(alias), "{alias}");
         }
         for other in ["x-session-subject", "x-sessions", "session-x", "cookie", ""] {

@@ -24,17 +24,36 @@ pub async fn reach<T, E: Error + 'static>(
     passing: impl Fn(&E) -> bool,
     connect: impl AsyncFn() -> Result<T, E>,
 ) -> Result<Option<T>, E> {
+    let connect = &connect;
+    let connect = || async move {
+        let reached = connect().await;
+        match &reached {
+            Ok(_) => check.pass(),
+            Err(error) => check.fail(format!("{what} can't be used: {}", in_full(error))),
+        }
+        reached
+    };
+    insist(what, shutdown, passing, connect).await
+}
+
+/// Does what the process can't begin without, again for as long as it takes unless waiting won't
+/// help, which is when an error isn't `passing`; `None` where the process is told to stop meanwhile.
+///
+/// # Errors
+/// The one that waiting doesn't help against.
+pub async fn insist<T, E: Error + 'static, F: Future<Output = Result<T, E>>>(
+    what: &str,
+    shutdown: &Shutdown,
+    passing: impl Fn(&E) -> bool,
+    attempt: impl Fn() -> F,
+) -> Result<Option<T>, E> {
     let trying = async {
         loop {
-            match connect().await {
-                Ok(reached) => {
-                    check.pass();
-                    return Ok(Some(reached));
-                }
+            match attempt().await {
+                Ok(done) => return Ok(Some(done)),
                 Err(error) if passing(&error) => {
                     let error = &error as &dyn Error;
                     tracing::warn!(error, "{what} can't be used yet; trying again");
-                    check.fail(format!("{what} can't be used: {error}"));
                 }
                 Err(error) => return Err(error),
             }
@@ -45,6 +64,12 @@ pub async fn reach<T, E: Error + 'static>(
         settled = trying => settled,
         () = shutdown.draining() => Ok(None),
     }
+}
+
+/// An error and what caused it.
+fn in_full(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Watches until `shutdown` whether `what` still answers to `probe`, and has `check` say so.
@@ -63,7 +88,7 @@ pub async fn watch<T, E: Error + 'static>(
             tokio::time::sleep(AGAIN_AFTER).await;
             let reason = match tokio::time::timeout(ANSWERS_WITHIN, probe()).await {
                 Ok(Ok(_)) => None,
-                Ok(Err(error)) => Some(error.to_string()),
+                Ok(Err(error)) => Some(in_full(&error)),
                 Err(_) => Some(format!("no answer within {ANSWERS_WITHIN:?}")),
             };
             match (&reason, lost) {

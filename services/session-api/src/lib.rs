@@ -30,6 +30,7 @@ use session_domain::usecase::touch::{Activity, touch};
 use session_domain::usecase::validate::Requirements;
 use session_runtime::listen::Listener;
 use session_runtime::private::{Check, Readiness};
+use session_runtime::reach::insist;
 use session_runtime::shutdown::Shutdown;
 
 pub use app::{App, Ports};
@@ -127,7 +128,9 @@ impl Api {
         shutdown: &Shutdown,
         ready: &Check,
     ) -> Result<(), PortError> {
-        ready_keys(&self.app.key_ports()).await?;
+        let ports = self.app.key_ports();
+        let keys = || ready_keys(&ports);
+        insist("the signing key", shutdown, PortError::is_retry, keys).await?;
         while self.app.revocations.deadline() == BootInstant::default() && !shutdown.is_draining() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -169,14 +172,21 @@ impl Api {
             let activity = &self.app.activity;
             let written = touch(store.as_ref(), activity, self.instance, || clock.wall());
             if let Err(error) = written.await {
-                tracing::warn!(%error, "activity could not be written; trying again");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "activity could not be written; trying again"
+                );
             }
             if stopped {
                 return Ok(());
             }
             let kept = keep_keys(&self.app.key_ports(), &self.app.revocations, &mut keys).await;
             if let Err(error) = kept {
-                tracing::warn!(%error, "the newest signing key could not be taken up; trying again");
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(
+                    error,
+                    "the newest signing key could not be taken up; trying again"
+                );
             }
             // For the metrics alone: what can't be read now is read soon.
             if let Ok(holders) = self.app.ports.log.holders().await {

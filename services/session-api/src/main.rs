@@ -16,7 +16,7 @@ use session_bus::NatsBus;
 use session_device::{FingerprintHasher, GeoLocator, UserAgents};
 use session_domain::event::Actor;
 use session_domain::ids::TenantId;
-use session_domain::port::{RateLimiter, RevocationLog, SessionCache};
+use session_domain::port::{PortError, RateLimiter, RevocationLog, SessionCache};
 use session_domain::service_key::{Scope, Scopes};
 use session_domain::usecase::add_service_key::add_service_key;
 use session_domain::usecase::fence::{FenceKeeper, FencePorts};
@@ -27,7 +27,7 @@ use session_runtime::config::ConfigArgs;
 use session_runtime::listen::bind;
 use session_runtime::private::{self, Check, Readiness};
 use session_runtime::program;
-use session_runtime::reach::{reach, watch};
+use session_runtime::reach::{insist, reach, watch};
 use session_runtime::shutdown::{Shutdown, Tasks};
 use session_runtime::telemetry::{Metrics, init_logs};
 use session_store::{OpenError, PostgresStore};
@@ -170,7 +170,16 @@ async fn run(process: Process) -> Result<()> {
             probed.head().await
         }),
     );
-    introduce_service(&process, &clock, &store).await?;
+    let introduce = || introduce_service(&process, &clock, &store);
+    let introduced = insist(
+        "the bootstrap key",
+        &shutdown,
+        PortError::is_retry,
+        introduce,
+    );
+    introduced
+        .await
+        .context("can't make the bootstrap key known")?;
     let devices = &process.devices;
     let (city, asn) = (devices.geoip_city.as_deref(), devices.geoip_asn.as_deref());
     let places = Arc::new(GeoLocator::open(city, asn));
@@ -229,7 +238,7 @@ async fn introduce_service(
     process: &Process,
     clock: &AuthorityClock,
     store: &PostgresStore,
-) -> Result<()> {
+) -> Result<(), PortError> {
     let Some(key) = &process.bootstrap_key else {
         return Ok(());
     };
@@ -244,8 +253,7 @@ async fn introduce_service(
         key.expose(),
     )
     .await
-    .context("can't make the bootstrap key known")?;
-    Ok(())
+    .map(|_| ())
 }
 
 /// What this process has in common with the others.

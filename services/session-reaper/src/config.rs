@@ -88,7 +88,7 @@ impl Events {
             .within(1, 5);
         let source = reader
             .value("events.source")
-            .doc("What events say they come from (`source`). Where nobody sets it, the issuer.")
+            .doc("What events say they come from (`source`). Where nobody sets it, the issuer; where nobody says that either, `/` and `nats.prefix`. With `id` it names an event, so it had better stay the same.")
             .example("https://sessions.example.com")
             .optional_with(event_source);
         let issuer = reader

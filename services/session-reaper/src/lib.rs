@@ -113,7 +113,10 @@ async fn expire_overdue(config: &Config, ports: &Ports, ticks: &Ticks, shutdown:
             }
             Err(error) => {
                 ticks.failures.add(1, &[]);
-                tracing::warn!(%error, "overdue sessions could not be ended; trying again");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "overdue sessions could not be ended; trying again"
+                );
             }
         }
     }

@@ -59,6 +59,7 @@ async fn run(process: Process) -> Result<()> {
     let shutdown = Shutdown::on_signals(process.shutdown)?;
     let readiness = Readiness::new(&shutdown);
     let reached = readiness.check("database");
+    let heard = readiness.check("nats");
     let clock = Arc::new(AuthorityClock::new(SystemClock));
     let mut tasks = Tasks::new(&shutdown);
     tasks.spawn(
@@ -79,6 +80,11 @@ async fn run(process: Process) -> Result<()> {
             ticking.learn(async || probed.time().await).await?;
             probed.head().await
         }),
+    );
+    let (asked, watched) = (Arc::clone(&bus), shutdown.clone());
+    tasks.spawn(
+        "nats",
+        watch("NATS", heard, watched, async move || asked.answers().await),
     );
     let fence = Arc::new(FenceKeeper::new(FencePorts {
         log: Arc::clone(&store) as _,

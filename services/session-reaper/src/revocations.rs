@@ -16,7 +16,10 @@ pub(crate) async fn run(config: &Config, ports: &Ports, shutdown: &Shutdown) {
             () = tokio::time::sleep(config.tick) => {}
         }
         if let Err(error) = carry_on(ports, shutdown).await {
-            tracing::warn!(%error, "revocations could not be carried on; trying again");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "revocations could not be carried on; trying again"
+            );
         }
     }
 }

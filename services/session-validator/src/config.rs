@@ -38,6 +38,10 @@ pub struct Settings {
     pub issuer: String,
     /// How long a token may live at most.
     pub life_max: LifeMax,
+    /// The origins of the service's own pages.
+    pub origins: Vec<String>,
+    /// What is said of policies, for this issuer and these origins or for others.
+    pub policies: PolicySettings,
     /// The validator's own decisions.
     pub config: Config,
     /// What is logged.
@@ -99,9 +103,9 @@ impl Settings {
             reader.leave_alone(shared);
         }
         reader.leave_others_alone();
-        let (issuer, mut websocket_origins) = (issuer?, origins?);
-        if !websocket_origins.contains(&issuer) {
-            websocket_origins.push(issuer.clone());
+        let (issuer, mut origins, policies) = (issuer?, origins?, policies?);
+        if !origins.contains(&issuer) {
+            origins.push(issuer.clone());
         }
         let config = Config {
             client: ClientConfig {
@@ -110,7 +114,7 @@ impl Settings {
                 checks_max: checks_max?,
                 ..ClientConfig::new(&issuer)
             },
-            policies: policies?.resolve(&issuer, &websocket_origins),
+            policies: policies.resolve(&issuer, &origins),
             grpc_failures: grpc_failures?,
         };
         Ok(Self {
@@ -119,6 +123,8 @@ impl Settings {
             private: private?,
             nats: nats?,
             issuer,
+            origins,
+            policies,
             life_max: life_max?,
             config,
             log: log?,

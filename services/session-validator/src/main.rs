@@ -41,11 +41,15 @@ fn main() -> ExitCode {
         None => {
             let layers = config.layers_of_process();
             let again = config.clone();
-            let reload = Reload::new(config.file_of_process(), move || {
-                let loaded = load(again.layers_of_process(), Settings::read)?;
-                Ok(loaded.value.config.policies)
-            });
-            let run = |settings| run(settings, reload);
+            let run = |settings: Settings| {
+                // Whatever else the file says by then is for the next start.
+                let (issuer, origins) = (settings.issuer.clone(), settings.origins.clone());
+                let reload = Reload::new(config.file_of_process(), move || {
+                    let loaded = load(again.layers_of_process(), Settings::read)?;
+                    Ok(loaded.value.policies.resolve(&issuer, &origins))
+                });
+                run(settings, reload)
+            };
             program::run("session-validator", &config, layers, Settings::read, run)
         }
     }

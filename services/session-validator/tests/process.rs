@@ -10,7 +10,7 @@ use session_domain::revocation::PAUSE_ALLOWANCE;
 use session_testkit::servers::Nats;
 use tokio::time::Instant;
 
-use support::{Authority, LEASE, Validator, command, eventually};
+use support::{Authority, ISSUER, LEASE, Validator, command, eventually};
 
 /// What waiting for a lost validator may take on a busy machine beyond what it must.
 const SLACK: Duration = Duration::from_secs(2);
@@ -157,7 +157,10 @@ async fn policies_change_without_a_restart_and_a_mistake_leaves_the_old_ones_in_
     let authority = Authority::start(&nats).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("settings.toml");
-    let write = |text: &str| std::fs::write(&file, text).unwrap();
+    let write_for = |issuer: &str, text: &str| {
+        std::fs::write(&file, format!("issuer = \"{issuer}\"\n{text}")).unwrap();
+    };
+    let write = |text: &str| write_for(ISSUER, text);
     write("[policy.one]");
     let settings = [("SESSION_CONFIG", file.to_str().unwrap())];
     let validator = Validator::start_with(&nats, &settings);
@@ -190,7 +193,14 @@ async fn policies_change_without_a_restart_and_a_mistake_leaves_the_old_ones_in_
     eventually(async || asked("one").await == 200).await;
     assert!(!note().await.contains("notes"));
 
+    // Another issuer is for the next start: the tokens that are about aren't of that one.
+    write_for("https://moved.example", "[policy.moved]");
+    eventually(async || asked("moved").await != 403).await;
+    assert_eq!((asked("moved").await, asked("default").await), (200, 200));
+
     // A change that doesn't show is taken when told.
+    write("[policy.one]");
+    eventually(async || asked("one").await == 200).await;
     let before = std::fs::metadata(&file).unwrap();
     write("[policy.two]");
     let changed = std::fs::File::options().write(true).open(&file).unwrap();

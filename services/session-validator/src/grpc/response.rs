@@ -13,18 +13,6 @@ use prost::Message;
 use session_client::{Claims, Denial, Identity, identity};
 use tonic::Code;
 
-/// Spellings that some application servers fold onto the identity fields, and that a gateway may
-/// have let through unseen.
-const ALIASES: [&str; 7] = [
-    "x_session_subject",
-    "x_session_id",
-    "x_session_tenant",
-    "x_session_acr",
-    "x_session_auth_time",
-    "x_session_expires",
-    "x_session_scope",
-];
-
 /// Let it through, as this session or as nobody, encoded. The identity fields replace the client's
 /// own, and what could be taken for them is removed.
 pub fn allow(identity: Option<&Identity>, asked: &HeaderMap) -> Bytes {
@@ -40,7 +28,7 @@ pub fn allow(identity: Option<&Identity>, asked: &HeaderMap) -> Bytes {
 }
 
 fn allowed(claims: Option<&Claims>, spoofed: &[&str]) -> CheckResponse {
-    let names = ALIASES.into_iter().chain(spoofed.iter().copied());
+    let names = identity::ALIASES.into_iter().chain(spoofed.iter().copied());
     let mut remove: Vec<_> = names.map(str::to_owned).collect();
     remove.sort_unstable();
     remove.dedup();

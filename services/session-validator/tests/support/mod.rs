@@ -71,12 +71,15 @@ impl Validator {
     pub fn start_with(nats: &Nats, further: &[(&str, &str)]) -> Self {
         let nats = nats.url();
         let mut settings = vec![
-            ("SESSION_ISSUER", ISSUER),
             ("SESSION_NATS__URL", nats.as_str()),
             ("SESSION_VALIDATOR__LISTEN", "127.0.0.1:0"),
             ("SESSION_GRPC__LISTEN", "127.0.0.1:0"),
             ("SESSION_PRIVATE__LISTEN", "127.0.0.1:0"),
         ];
+        // Where there is a file, that says it.
+        if !further.iter().any(|(name, _)| *name == "SESSION_CONFIG") {
+            settings.push(("SESSION_ISSUER", ISSUER));
+        }
         settings.extend(further);
         let mut child = command(&settings).spawn().expect("the program is there");
         let (log, (said, listening)) = (Arc::new(Mutex::new(String::new())), channel());
