@@ -85,12 +85,12 @@ sim: ## Runs SEEDS=100000 schedules of the revocation protocol in simulation
 faults: ## Breaks everything the processes run on, while TRIALS=200 sessions end in each fault
 	@missing=$$($(call missing,$(TEST_PROGRAMS))); test -z "$$missing" || $(MAKE) --no-print-directory servers
 	@$(CARGO) build --release -j $(JOBS) -p session-faults -p session-api -p session-validator -p session-reaper
-	@$(CARGO) run -q --release -p session-faults -- --trials $(TRIALS) --healthy $(HEALTHY) $(FAULTS)
+	@TESTKIT_PROGRAMS=built $(CARGO) run -q --release -p session-faults -- --trials $(TRIALS) --healthy $(HEALTHY) $(FAULTS)
 
 faults-short: ## The same, in minutes
 	@missing=$$($(call missing,$(TEST_PROGRAMS))); test -z "$$missing" || $(MAKE) --no-print-directory servers
 	@$(CARGO) build -j $(JOBS) -p session-faults -p session-api -p session-validator -p session-reaper
-	@$(CARGO) run -q -p session-faults -- --trials 50 --healthy 2000 $(FAULTS)
+	@TESTKIT_PROGRAMS=built $(CARGO) run -q -p session-faults -- --trials 50 --healthy 2000 $(FAULTS)
 
 faults-mutants: ## Takes guards of the protocol away, in a copy, and looks whether the faults notice
 	@missing=$$($(call missing,$(TEST_PROGRAMS))); test -z "$$missing" || $(MAKE) --no-print-directory servers

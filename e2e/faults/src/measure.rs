@@ -7,6 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use session_domain::event::Actor;
+use session_domain::ids::TenantId;
+use session_domain::port::{Clock, End, SessionStore, Targets, Why};
+use session_domain::session::EndReason;
+use session_runtime::clock::{SystemClock, SystemEntropy};
+use session_store::{PostgresOptions, PostgresStore};
 use session_testkit::servers::installed;
 
 use crate::load::Load;
@@ -58,16 +64,23 @@ async fn everything(world: &World, users: &Arc<Users>, ends: usize) -> Result<St
     let (commit_half, commit_most) = line("a commit", &mut commits(world, each)?);
     let mut trips = round_trips(world, each).await.context("NATS")?;
     let (trip_half, trip_most) = line("a round trip over NATS", &mut trips);
+    let mut bare = bare_ends(world, users, each).await?;
+    let (bare_half, bare_most) = line("an end's transaction by itself", &mut bare);
     let mut singly = one_by_one(users, each).await;
     let (end_half, end_most) = line("an end, one at a time", &mut singly);
     let mut commits_after = commits(world, each)?;
     line("a commit, afterwards", &mut commits_after);
-    let ratio_half = end_half / (commit_half + trip_half);
-    let ratio_most = end_most / (commit_most + trip_most);
-    let _ = writeln!(
-        text,
-        "an end is {ratio_half:.1} times both together at p50 and {ratio_most:.1} times at p99",
-    );
+    for (what, half, most) in [
+        ("its transaction", bare_half, bare_most),
+        ("the smallest commit there is", commit_half, commit_most),
+    ] {
+        let half = end_half / (half + trip_half);
+        let most = end_most / (most + trip_most);
+        let _ = writeln!(
+            text,
+            "an end is {half:.1} times {what} and the round trip at p50, {most:.1} times at p99",
+        );
+    }
     let (mut spans, rate) = together(users, ends).await;
     let (half, most) = (percentile(&mut spans, 50), percentile(&mut spans, 99));
     let _ = write!(
@@ -121,6 +134,40 @@ fn commits(world: &World, count: usize) -> Result<Vec<Duration>> {
             spans.push(Duration::from_micros(micros));
         }
     }
+    Ok(spans)
+}
+
+/// What ends a session in the database, and nothing around it: on one connection's worth of calls,
+/// by the adapter that an API has.
+async fn bare_ends(world: &World, users: &Users, count: usize) -> Result<Vec<Duration>> {
+    let url = world.deployment.postgres.url("postgres").parse()?;
+    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let store = PostgresStore::connect(&url, &PostgresOptions::default(), clock, entropy).await?;
+    let mut spans = Vec::new();
+    for number in 0..WARMING_UP + count {
+        let life = users.sign_in().await;
+        let change = End {
+            targets: Targets::One {
+                tenant: TenantId::default(),
+                id: life.id.parse()?,
+            },
+            why: Why::Because {
+                reason: EndReason::RevokedByAdmin,
+                note: None,
+            },
+            at: SystemClock.wall(),
+            actor: Actor::System,
+            batch: 1,
+        };
+        let begun = Moment::now();
+        let outcome = (&store as &dyn SessionStore).apply(change).await?;
+        let took = Moment::now().since(begun);
+        ensure!(outcome.ended.len() == 1, "a session just started has ended");
+        if number >= WARMING_UP {
+            spans.push(took);
+        }
+    }
+    store.close().await;
     Ok(spans)
 }
 

@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// The pause before something is asked for again that failed.
 const AGAIN_AFTER: Duration = Duration::from_millis(10);
 
+/// How many people sign in, again and again.
+const PEOPLE: usize = 1_000;
+
 /// What everybody knows: where the servers are, and all sessions there ever were.
 #[derive(Debug)]
 pub struct Users {
@@ -30,6 +33,7 @@ pub struct Users {
     service: HeaderValue,
     lives: Mutex<Vec<Arc<Life>>>,
     turn: AtomicUsize,
+    people: AtomicUsize,
 }
 
 impl Users {
@@ -49,6 +53,7 @@ impl Users {
             service: service.expect("keys are header values"),
             lives: Mutex::default(),
             turn: AtomicUsize::new(0),
+            people: AtomicUsize::new(0),
         }
     }
 
@@ -129,8 +134,11 @@ impl Users {
 
     /// Starts a session at that API; `None` where it doesn't.
     pub async fn sign_in_at(&self, api: usize) -> Option<Arc<Life>> {
-        let body =
-            json!({ "user_id": "alice", "ip_address": "192.0.2.10", "user_agent": "faults" });
+        let user = format!(
+            "user-{}",
+            self.people.fetch_add(1, Ordering::Relaxed) % PEOPLE
+        );
+        let body = json!({ "user_id": user, "ip_address": "192.0.2.10", "user_agent": "faults" });
         let path = "/api/v1/sessions";
         let answer = self.ask(api, Method::POST, path, Some(&body), None).await;
         let answer = answer.ok().filter(|answer| answer.status == 201)?;

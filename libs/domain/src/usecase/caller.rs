@@ -41,6 +41,14 @@ impl Caller {
         }
     }
 
+    /// Whether [`Self::reaches`] holds for every session of `tenant`, whichever it is.
+    pub fn reaches_all_of(&self, tenant: &TenantId, scope: Scope) -> bool {
+        match self {
+            Self::User { .. } => false,
+            Self::Service(key) => key.scopes.allow(scope) && covers(key, tenant),
+        }
+    }
+
     /// The tenant this caller acts in, where it names `asked`: a user's own, a service's own, or
     /// the one it names; `None` where it may not act there.
     pub fn tenant(&self, asked: Option<TenantId>) -> Option<TenantId> {

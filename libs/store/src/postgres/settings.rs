@@ -83,6 +83,9 @@ impl PostgresUrl {
             ("enable_seqscan", "off".to_owned()),
             ("enable_hashjoin", "off".to_owned()),
             ("enable_mergejoin", "off".to_owned()),
+            // Planned once, and not for each value anew: with the above there is nothing to choose,
+            // and choosing takes longer than any statement of ours.
+            ("plan_cache_mode", "force_generic_plan".to_owned()),
             // Compiling a plan takes longer than any statement of ours, and where all of a small
             // table is read all the same, that it was to be avoided makes it look worth it.
             ("jit", "off".to_owned()),
