@@ -40,24 +40,30 @@ pub struct Load {
     users: Arc<Users>,
     watched: RwLock<Vec<Arc<Life>>>,
     started: AtomicUsize,
+    begun: AtomicUsize,
+    /// How many sessions there are to be, where it isn't as many as can be.
+    stock: Option<usize>,
     over: AtomicBool,
     tasks: TaskTracker,
 }
 
 impl Load {
-    /// Begins.
-    pub fn start(users: &Arc<Users>, shape: &Shape, seed: u64) -> Arc<Self> {
+    /// Begins, for so many trials.
+    pub fn start(users: &Arc<Users>, shape: &Shape, wanted: usize, seed: u64) -> Arc<Self> {
+        let stock = (shape.stock > 0).then_some(shape.stock * wanted);
         let load = Arc::new(Self {
             users: Arc::clone(users),
             watched: RwLock::default(),
             started: AtomicUsize::new(0),
+            begun: AtomicUsize::new(0),
+            stock,
             over: AtomicBool::new(false),
             tasks: TaskTracker::new(),
         });
         if shape.revokers == 0 {
             return load;
         }
-        let (ready, waiting) = mpsc::channel(WAITING);
+        let (ready, waiting) = mpsc::channel(stock.unwrap_or(WAITING));
         let waiting = Arc::new(Mutex::new(waiting));
         for _ in 0..SIGNING_IN {
             load.tasks.spawn(Arc::clone(&load).sign_in(ready.clone()));
@@ -80,11 +86,23 @@ impl Load {
 
     async fn sign_in(self: Arc<Self>, ready: mpsc::Sender<Arc<Life>>) {
         while !self.is_over() {
+            let begun = self.begun.fetch_add(1, Ordering::Relaxed);
+            if self.stock.is_some_and(|stock| begun >= stock) {
+                return;
+            }
             let life = self.users.sign_in().await;
             self.watch_also(Arc::clone(&life));
             if ready.send(life).await.is_err() {
                 return;
             }
+        }
+    }
+
+    /// Returns once there is the stock that there is to be.
+    pub async fn stocked(&self) {
+        let stock = self.stock.unwrap_or(0);
+        while !self.is_over() && self.started.load(Ordering::Relaxed) < stock {
+            tokio::time::sleep(WATCH_EVERY).await;
         }
     }
 
@@ -104,6 +122,7 @@ impl Load {
         waiting: Arc<Mutex<mpsc::Receiver<Arc<Life>>>>,
         duplicate: bool,
     ) {
+        self.stocked().await;
         while !self.is_over() {
             let Some(life) = waiting.lock().await.recv().await else {
                 return;

@@ -127,7 +127,8 @@ async fn run(fault: &Fault, wanted: usize, seed: u64) -> Report {
     let mut world = blocking(|| World::start(fault.shape, seed));
     let users = Arc::new(Users::of(&world));
     let scene = Scene::new(Arc::clone(&users), wanted, seed);
-    let load = Load::start(&users, &fault.shape, seed);
+    let load = Load::start(&users, &fault.shape, wanted, seed);
+    load.stocked().await;
     let begun = Moment::now();
     loop {
         (fault.round)(&mut world, &scene).await;

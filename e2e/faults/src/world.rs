@@ -40,6 +40,9 @@ pub struct Shape {
     pub duplicate: bool,
     /// How many sessions are being ended at a time; none where the fault does it itself.
     pub revokers: usize,
+    /// How many sessions per trial are started before anything ends, and none afterwards: where ends
+    /// are to have the machine to themselves. None where sessions start all the time.
+    pub stock: usize,
     /// What processes are told besides.
     pub settings: &'static [(&'static str, &'static str)],
 }
@@ -54,6 +57,7 @@ impl Shape {
         clocks: false,
         duplicate: false,
         revokers: 48,
+        stock: 0,
         settings: &[],
     };
 }

@@ -4,6 +4,8 @@
 mod errors;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use sea_orm::sea_query::extension::postgres::PgFunc;
@@ -136,11 +138,35 @@ fn is_unmigrated(error: &dyn DatabaseError) -> bool {
     code.is_some_and(|code| ["42P01", "42703", "42883"].contains(&&*code))
 }
 
+/// Whether a connection that is given back is perhaps still waiting for an answer: the pool asks all
+/// of them for a sign of life, but waits for it as long as it takes, and can't be used meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct Suspects(AtomicU32);
+
+impl Suspects {
+    /// More than are given back between a note and the connection it is about.
+    const MANY: u32 = 1_000;
+
+    /// Somebody stops waiting for an answer; the connection will be given back at once.
+    pub(crate) fn note(&self) {
+        self.0.store(Self::MANY, Ordering::Release);
+    }
+
+    fn take(&self) -> bool {
+        let take = |left: u32| left.checked_sub(1);
+        let taken = self
+            .0
+            .fetch_update(Ordering::Acquire, Ordering::Relaxed, take);
+        taken.is_ok()
+    }
+}
+
 /// A pool of at most `size` connections to PostgreSQL. Waits at most `patience` for one.
 pub(crate) async fn postgres_pool(
     options: PgConnectOptions,
     size: u32,
     patience: Duration,
+    suspects: &Arc<Suspects>,
 ) -> Result<DatabaseConnection, DbErr> {
     // Statements are ours and known; logging each would only cost.
     let options = options.disable_statement_logging();
@@ -155,9 +181,17 @@ pub(crate) async fn postgres_pool(
                 Ok(fresh || is_there(connection).await.is_ok())
             })
         })
-        // The pool would ask, too, but wait for the answer as long as it takes.
-        .after_release(|connection, _| {
-            Box::pin(async move { is_there(connection).await.map(|()| true) })
+        .after_release({
+            let suspects = Arc::clone(suspects);
+            move |connection, _| {
+                let suspected = suspects.take();
+                Box::pin(async move {
+                    if suspected {
+                        is_there(connection).await?;
+                    }
+                    Ok(true)
+                })
+            }
         });
     let connected = async {
         // One by itself first: of those, a pool would only say that it has waited in vain.

@@ -174,6 +174,10 @@ async fn run(
 
     let shutdown = Shutdown::on_signals(config.shutdown)?;
     let readiness = Readiness::new(&shutdown);
+    // Known before anybody can ask; each part takes its own over once it runs.
+    for part in ["api", "validator"] {
+        readiness.check(part);
+    }
     let api_config = config.settings.clone().at(addresses.api);
     let verifier = Arc::new(verifier(&api_config.policy));
     let devices = &config.devices;

@@ -10,6 +10,7 @@ pub(super) const FAULT: Fault = Fault {
     shape: Shape {
         links: false,
         revokers: 64,
+        stock: 60,
         ..Shape::USUAL
     },
     round: |world, scene| Box::pin(round(world, scene)),

@@ -1,5 +1,7 @@
 //! End one session. When this returns, no validator anywhere accepts it.
 
+use futures::future::join;
+
 use crate::ids::{Seq, SessionId, TenantId};
 use crate::port::{
     Clock, End, EndOutcome, Fence, PortError, SessionCache, SessionStore, Targets, Why,
@@ -118,9 +120,13 @@ pub async fn end(
         .next()
         .or(already.map(|session| *session))
         .ok_or(EndError::Unknown)?;
-    settle(ports.fence, patience, through, fresh).await?;
     // A cache that can't remember costs speed, never truth.
-    let _ = ports.cache.put(&session).await;
+    let (settled, _) = join(
+        settle(ports.fence, patience, through, fresh),
+        ports.cache.put(&session),
+    )
+    .await;
+    settled?;
     Ok(Ended {
         session,
         seq: through,

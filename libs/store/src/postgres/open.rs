@@ -8,7 +8,7 @@ use session_migrations::{SchemaError, SchemaState};
 
 use super::patience::{Patience, Pool};
 use super::{PostgresOptions, PostgresStore, PostgresUrl};
-use crate::dialect::{self, PostgresRefusal};
+use crate::dialect::{self, PostgresRefusal, Suspects};
 use crate::log;
 use crate::open::OpenError;
 
@@ -31,12 +31,14 @@ impl PostgresStore {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, OpenError> {
         let (size, patience) = (options.connections_max, options.connection_timeout);
-        let db = dialect::postgres_pool(url.working(options), size, patience)
+        let suspects = Arc::new(Suspects::default());
+        let db = dialect::postgres_pool(url.working(options), size, patience, &suspects)
             .await
             .map_err(refused)?;
         let db = Pool {
             bare: db,
             patience: Patience::of(options),
+            suspects,
         };
         if let Err(error) = prepare(&db, &*entropy).await {
             // The pool goes away either way; this one says goodbye to the server.
@@ -53,7 +55,8 @@ impl PostgresStore {
     /// [`OpenError`]; then nothing was changed.
     pub async fn migrate(url: &PostgresUrl, options: &PostgresOptions) -> Result<(), OpenError> {
         let patience = options.connection_timeout;
-        let db = dialect::postgres_pool(url.migrating(), 1, patience)
+        let suspects = Arc::new(Suspects::default());
+        let db = dialect::postgres_pool(url.migrating(), 1, patience, &suspects)
             .await
             .map_err(refused)?;
         let migrated = async {

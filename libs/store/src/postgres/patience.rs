@@ -3,6 +3,8 @@
 //! statement has an end on this side, too, or whoever waits for one would wait for ever.
 
 use std::io;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +14,7 @@ use sea_orm::{
 };
 
 use super::PostgresOptions;
+use crate::dialect::Suspects;
 
 /// How much later than it had to give up by itself a server is given up here.
 const GRACE: Duration = Duration::from_secs(2);
@@ -49,6 +52,18 @@ pub(super) struct Pool {
     /// Without it.
     pub(super) bare: DatabaseConnection,
     pub(super) patience: Patience,
+    pub(super) suspects: Arc<Suspects>,
+}
+
+/// What somebody stopped waiting for an answer to.
+struct Unanswered<'a>(Option<&'a Suspects>);
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some(suspects) = self.0 {
+            suspects.note();
+        }
+    }
 }
 
 /// The error of a statement on a connection of the pool.
@@ -74,7 +89,15 @@ impl Pool {
     }
 
     async fn ask<T>(&self, asked: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
-        let asked = async { asked.await.map_err(Asking) };
+        let asked = async {
+            let mut asked = pin!(asked);
+            // Dropped before that, where nobody waits any longer, so that it is known by the time
+            // the connection is given back.
+            let mut unanswered = Unanswered(Some(&self.suspects));
+            let answer = asked.as_mut().await;
+            unanswered.0 = None;
+            answer.map_err(Asking)
+        };
         self.patience
             .wait(asked)
             .await
