@@ -22,15 +22,20 @@ pub struct Readiness {
     notes: Arc<Mutex<BTreeMap<&'static str, String>>>,
 }
 
+/// Why a check fails that hasn't been told anything.
+const STARTING: &str = "starting";
+
 /// The reason each check fails for; `None` where it passes.
 type Checks = BTreeMap<&'static str, Option<String>>;
 
 impl Readiness {
-    /// Ready unless draining, until checks are added.
-    pub fn new(shutdown: &Shutdown) -> Self {
+    /// Not ready before each of `parts` has taken its [`Self::check`] and let it pass: named here, as
+    /// whoever asks may come before the parts run.
+    pub fn new(shutdown: &Shutdown, parts: impl IntoIterator<Item = &'static str>) -> Self {
+        let checks = parts.into_iter().map(|part| (part, Some(STARTING.into())));
         Self {
             shutdown: shutdown.clone(),
-            checks: Arc::default(),
+            checks: Arc::new(Mutex::new(checks.collect())),
             notes: Arc::default(),
         }
     }
@@ -46,9 +51,9 @@ impl Readiness {
         };
     }
 
-    /// Adds a check of that name, failing until it is told to pass.
+    /// The check of that name, failing until it is told to pass.
     pub fn check(&self, name: &'static str) -> Check {
-        self.lock().insert(name, Some("starting".to_owned()));
+        self.lock().insert(name, Some(STARTING.into()));
         Check {
             name,
             readiness: self.clone(),
@@ -210,7 +215,7 @@ mod tests {
     #[tokio::test]
     async fn ready_once_every_check_passes_and_until_draining() {
         let shutdown = Shutdown::manual(Timing::default());
-        let readiness = Readiness::new(&shutdown);
+        let readiness = Readiness::new(&shutdown, []);
         let store = readiness.check("store");
         let lease = readiness.check("lease");
         let client = TestClient::new(routes(readiness.clone(), metrics()));
@@ -249,8 +254,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_part_that_does_not_run_yet_keeps_it_from_being_ready() {
+        let shutdown = Shutdown::manual(Timing::default());
+        let readiness = Readiness::new(&shutdown, ["part"]);
+        assert!(!readiness.is_ready());
+        let check = readiness.check("part");
+        assert!(!readiness.is_ready());
+        check.pass();
+        assert!(readiness.is_ready());
+    }
+
+    #[tokio::test]
     async fn a_note_is_told_and_makes_nothing_less_ready() {
-        let readiness = Readiness::new(&Shutdown::manual(Timing::default()));
+        let readiness = Readiness::new(&Shutdown::manual(Timing::default()), []);
         let client = TestClient::new(routes(readiness.clone(), metrics()));
         readiness.note("policies", Some("the old ones are in force".to_owned()));
         let answer = client.get("/readyz").send().await;
@@ -271,7 +287,7 @@ mod tests {
         let metrics = metrics();
         let counter = metrics.meter("test").u64_counter("sessions.ended").build();
         counter.add(3, &[]);
-        let readiness = Readiness::new(&Shutdown::manual(Timing::default()));
+        let readiness = Readiness::new(&Shutdown::manual(Timing::default()), []);
         let client = TestClient::new(routes(readiness, metrics));
         let answer = client.get("/metrics").send().await;
         answer.assert_status_is_ok();

@@ -145,11 +145,8 @@ async fn run(process: Process) -> Result<()> {
     let clock = Arc::clone(&shared.clock);
 
     let shutdown = Shutdown::on_signals(process.shutdown)?;
-    let readiness = Readiness::new(&shutdown);
+    let readiness = Readiness::new(&shutdown, ["api", "database"]);
     let reached = readiness.check("database");
-    // Known from the start, or reaching the database would look like being ready: the API takes it
-    // over once it runs.
-    readiness.check("api");
     let mut tasks = Tasks::new(&shutdown);
     tasks.spawn(
         "private",

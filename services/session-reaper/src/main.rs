@@ -57,7 +57,7 @@ async fn run(process: Process) -> Result<()> {
     let bus = Arc::new(bus.with_context(|| format!("can't use {}", process.nats.servers))?);
 
     let shutdown = Shutdown::on_signals(process.shutdown)?;
-    let readiness = Readiness::new(&shutdown);
+    let readiness = Readiness::new(&shutdown, ["database", "nats"]);
     let reached = readiness.check("database");
     let heard = readiness.check("nats");
     let clock = Arc::new(AuthorityClock::new(SystemClock));

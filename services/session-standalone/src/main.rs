@@ -173,11 +173,7 @@ async fn run(
     let key_file = introduce_service(&config, &adapters).await?;
 
     let shutdown = Shutdown::on_signals(config.shutdown)?;
-    let readiness = Readiness::new(&shutdown);
-    // Known before anybody can ask; each part takes its own over once it runs.
-    for part in ["api", "validator"] {
-        readiness.check(part);
-    }
+    let readiness = Readiness::new(&shutdown, ["api", "validator"]);
     let api_config = config.settings.clone().at(addresses.api);
     let verifier = Arc::new(verifier(&api_config.policy));
     let devices = &config.devices;

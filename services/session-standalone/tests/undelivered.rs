@@ -205,7 +205,7 @@ impl Running {
         let issuer = config.policy.issuer.clone();
         let verifier = Arc::new(StrictVerifier::new(issuer.clone(), life_max));
         let shutdown = Shutdown::manual(Timing::default());
-        let readiness = Readiness::new(&shutdown);
+        let readiness = Readiness::new(&shutdown, []);
         let metrics = Metrics::new("test", "0").expect("metrics");
         let mut tasks = JoinSet::new();
         let composed = parts.api(dir, &config, Arc::clone(&verifier), &metrics.meter("test"));

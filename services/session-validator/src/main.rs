@@ -78,9 +78,7 @@ async fn run(settings: Settings, reload: Reload) -> Result<()> {
     };
 
     let shutdown = Shutdown::on_signals(settings.shutdown)?;
-    let readiness = Readiness::new(&shutdown);
-    // Known before anybody can ask; the validator takes it over once it runs.
-    readiness.check("validator");
+    let readiness = Readiness::new(&shutdown, ["validator"]);
     let mut tasks = Tasks::new(&shutdown);
     tasks.spawn(
         "private",

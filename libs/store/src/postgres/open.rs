@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sea_orm::{ConnectionTrait, DbErr, RuntimeErr, SqlxError};
+use sea_orm::{ConnectionTrait, DbErr};
 use session_domain::port::{Clock, Entropy};
 use session_migrations::{SchemaError, SchemaState};
 
@@ -72,11 +72,8 @@ impl PostgresStore {
 /// Refuses what this binary must not work on, and founds the log.
 async fn prepare(db: &Pool, entropy: &dyn Entropy) -> Result<(), OpenError> {
     supported(db).await?;
-    let inspected = async {
-        let inspected = session_migrations::inspect(&db.bare).await;
-        inspected.map_err(unusable)
-    };
-    match db.patience.wait(inspected).await? {
+    let inspected = db.wait(session_migrations::inspect(&db.bare)).await;
+    match inspected.map_err(refused)?.map_err(unusable)? {
         SchemaState::Empty | SchemaState::Behind => return Err(OpenError::Unmigrated),
         SchemaState::Ours => {}
     }
@@ -101,12 +98,6 @@ fn unusable(error: SchemaError) -> OpenError {
         SchemaError::Newer { unknown } => OpenError::Newer { unknown },
         SchemaError::Foreign => OpenError::Foreign,
         SchemaError::Database(error) => refused(error),
-    }
-}
-
-impl From<SqlxError> for OpenError {
-    fn from(error: SqlxError) -> Self {
-        refused(DbErr::Conn(RuntimeErr::SqlxError(error.into())))
     }
 }
 

@@ -32,17 +32,12 @@ impl Patience {
         Self(options.statement_timeout + GRACE)
     }
 
-    /// What comes of `asked`, or that nothing came in time. Whatever connection it was asked on must
-    /// not be used again then.
-    pub(super) async fn wait<T, E: From<SqlxError>>(
-        self,
-        asked: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, E> {
+    /// What comes of `asked`, or the error that nothing came in time. Whatever connection it was
+    /// asked on must not be used again then.
+    pub(super) async fn wait<T>(self, asked: impl Future<Output = T>) -> Result<T, SqlxError> {
         let answered = tokio::time::timeout(self.0, asked).await;
-        answered.unwrap_or_else(|_| {
-            let silence = io::Error::new(io::ErrorKind::TimedOut, "the server says nothing");
-            Err(SqlxError::Io(silence).into())
-        })
+        answered
+            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the server says nothing").into())
     }
 }
 
@@ -66,15 +61,6 @@ impl Drop for Unanswered<'_> {
     }
 }
 
-/// The error of a statement on a connection of the pool.
-struct Asking(DbErr);
-
-impl From<SqlxError> for Asking {
-    fn from(error: SqlxError) -> Self {
-        Self(DbErr::Conn(RuntimeErr::SqlxError(error.into())))
-    }
-}
-
 impl Pool {
     /// Closes its connections: once what they do is done, if that is soon.
     pub(super) async fn close(&self) {
@@ -88,6 +74,12 @@ impl Pool {
         }
     }
 
+    /// [`Patience::wait`], with the error of a connection.
+    pub(super) async fn wait<T>(&self, asked: impl Future<Output = T>) -> Result<T, DbErr> {
+        let answered = self.patience.wait(asked).await;
+        answered.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(error.into())))
+    }
+
     async fn ask<T>(&self, asked: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
         let asked = async {
             let mut asked = pin!(asked);
@@ -96,12 +88,9 @@ impl Pool {
             let mut unanswered = Unanswered(Some(&self.suspects));
             let answer = asked.as_mut().await;
             unanswered.0 = None;
-            answer.map_err(Asking)
+            answer
         };
-        self.patience
-            .wait(asked)
-            .await
-            .map_err(|Asking(error)| error)
+        self.wait(asked).await.flatten()
     }
 }
 

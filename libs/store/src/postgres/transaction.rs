@@ -2,7 +2,6 @@
 //! are one call to the server. Were they two, everybody would wait for the head while the answer to
 //! the first and the second are under way, and for 500 ms where this process is stopped between.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -73,14 +72,11 @@ impl Transaction {
             };
             begun.count();
             let connection = begun.connection.get_mut();
-            match pool
-                .patience
-                .wait(connection.execute(raw_sql("BEGIN")))
-                .await
-            {
-                Ok(_) => return Ok(begun),
-                Err(error) if is_broken(&error) && beginning < BEGINNINGS => beginning += 1,
-                Err(error) => return Err(failed("begin")(executing(error))),
+            let asked = connection.execute(raw_sql("BEGIN"));
+            match pool.patience.wait(asked).await {
+                Ok(Ok(_)) => return Ok(begun),
+                Ok(Err(SqlxError::Io(_))) if beginning < BEGINNINGS => beginning += 1,
+                Ok(Err(error)) | Err(error) => return Err(failed("begin")(executing(error))),
             }
         }
     }
@@ -92,7 +88,7 @@ impl Transaction {
         self.count();
         let connection = self.connection.get_mut();
         let said = raw_sql(AssertSqlSafe(words)).fetch_all(&mut **connection);
-        match self.patience.wait(said).await {
+        match self.patience.wait(said).await.flatten() {
             Ok(rows) => {
                 self.open = false;
                 // It is committed; what can't be read now can't be told.
@@ -120,7 +116,7 @@ impl Transaction {
         self.count();
         let connection = self.connection.get_mut();
         let undone = connection.execute(raw_sql("ROLLBACK"));
-        match self.patience.wait(undone).await {
+        match self.patience.wait(undone).await.flatten() {
             Ok(_) => self.open = false,
             // The connection is given up, and the server undoes it.
             Err(error) => tracing::debug!(%error, "a transaction could not be rolled back"),
@@ -159,11 +155,9 @@ impl Transaction {
         &self,
         asked: impl Future<Output = Result<T, SqlxError>>,
     ) -> Result<T, SqlxError> {
-        let answer = self.patience.wait(asked).await;
-        if answer.as_ref().is_err_and(is_silence) {
-            self.silent.store(true, Ordering::Relaxed);
-        }
-        answer
+        let answered = self.patience.wait(asked).await;
+        self.silent.fetch_or(answered.is_err(), Ordering::Relaxed);
+        answered.flatten()
     }
 
     fn count(&self) {
@@ -238,16 +232,6 @@ fn head_before(rows: &[PgRow]) -> Result<Option<Head>, PortError> {
         epoch: LogEpoch(read("epoch")?.cast_unsigned()),
         seq: Seq(unsigned(read("before")?)?),
     }))
-}
-
-/// Whether no answer came in time.
-fn is_silence(error: &SqlxError) -> bool {
-    matches!(error, SqlxError::Io(error) if error.kind() == io::ErrorKind::TimedOut)
-}
-
-/// Whether the connection broke, so that another may do.
-fn is_broken(error: &SqlxError) -> bool {
-    matches!(error, SqlxError::Io(_)) && !is_silence(error)
 }
 
 fn acquiring(error: SqlxError) -> DbErr {

@@ -46,3 +46,17 @@ pub fn deny(denial: &Denial) -> Response<Full<Bytes>> {
     *response.headers_mut() = answer.headers;
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn envoy_is_told_to_remove_aliases_and_never_what_is_set() {
+        let response = allow(None, Convention::Envoy);
+        let removed = response.headers()[&ENVOY_REMOVE].to_str().unwrap();
+        for name in removed.split(',') {
+            assert!(identity::is_alias(name), "{name}");
+        }
+    }
+}

@@ -178,7 +178,7 @@ impl World {
             entropy: Arc::new(SystemEntropy),
         };
         let shutdown = Shutdown::manual(Timing::default());
-        let readiness = Readiness::new(&shutdown);
+        let readiness = Readiness::new(&shutdown, []);
         let meter = Metrics::new("test", "0").expect("metrics").meter("test");
         let run = session_validator::run(
             config,
